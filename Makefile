@@ -1,0 +1,36 @@
+# Every task of the project; `make` alone lists them.
+NODE := bin/.node/node
+BIN := PATH="$(CURDIR)/bin/.node:$$PATH" node_modules/.bin
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-unit check bench load clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## get the pinned Node and the npm packages
+	@scripts/setup
+
+run: setup ## set up and start Waybill; ARGS="--upstream URL ..." is passed on
+	@bin/waybill serve $(ARGS)
+
+check: setup ## lint, formatting, types
+	@$(BIN)/biome check --error-on-warnings .
+	@$(BIN)/tsc -p .
+
+test-unit: setup ## run the unit tests
+	@$(BIN)/vitest run --project unit
+
+test: check ## set up, services included, and run every check
+	@scripts/services
+	@$(BIN)/vitest run
+
+bench: setup ## run the benchmarks (side by side with nginx)
+	@scripts/services
+	@$(NODE) bench/main.ts $(ARGS)
+
+load: setup ## put load on a started Waybill and fail on any wrong answer
+	@scripts/services
+	@$(NODE) load/main.ts $(ARGS)
+
+clean: ## remove what the tasks made, but no data of Waybill
+	@rm -rf node_modules tools/node/node_modules bin/.node .services coverage

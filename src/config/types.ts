@@ -1,0 +1,95 @@
+/**
+ * The one frozen Config that every part gets: plain data (it is cloned into threads), durations in ms,
+ * sizes in bytes, defaults filled in, secrets read from their files.
+ */
+
+/** `cert` and `key`: absolute paths of PEM files (uWebSockets.js opens them itself). */
+export type Listener = { host: string; port: number; tls: { cert: string; key: string } | null }
+
+export type Upstream = {
+  /** `http://` or `https://` with host and port only. */
+  origin: string
+  /** host[:port] as events name it. */
+  host: string
+  /** Docker Hub: one-part names get `library/` before them. */
+  dockerHub: boolean
+}
+
+export type Route = {
+  /** Repository pattern: literal, `*` one part, `**` any parts. */
+  repository: string
+  /** Index into `Config.upstreams`. */
+  upstream: number
+  /** `**` stands for what the pattern's wildcard matched. */
+  upstreamRepository: string
+  blobs: 'redirect' | 'stream'
+}
+
+export type Domain = {
+  /** null: any Host. */
+  host: string | null
+  publicUrl: string | null
+  auth: 'token' | 'open'
+  routes: Route[]
+}
+
+export type Config = {
+  /** null: a random id kept in the data folder. */
+  node: string | null
+  listen: Listener[]
+  admin: { host: string; port: number }
+  /** Absolute path. */
+  data: string
+  upstreams: Upstream[]
+  domains: Domain[]
+  /** Where blobs may lead: lower-case host names or `*.suffix`; empty: any https host. */
+  redirectHosts: string[]
+  /** CIDRs whose X-Forwarded-For and -Proto count. */
+  trustedProxies: string[]
+  threads: { proxy: number; workers: { min: number; max: number } }
+  sessions: {
+    /** For any session, for one of HEADs only, for one of a builder. */
+    idleMs: number
+    idleHeadMs: number
+    idleBuilderMs: number
+    maxMs: number
+    latenessMs: number
+  }
+  /** `ca`, here and below: the PEM text, null: the authorities of the system. */
+  redis: { url: string; cluster: boolean; tls: { ca: string | null } | null } | null
+  kafka: {
+    brokers: string[]
+    ssl: boolean | { ca: string | null }
+    sasl: {
+      mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+      username: string
+      password: string
+    } | null
+    compression: 'none' | 'gzip'
+    /** null: off. */
+    requestsTopic: string | null
+    eventsTopic: string | null
+    deadLettersTopic: string | null
+    manifestsTopic: string | null
+    createTopics: boolean
+    partitions: number
+    replicationFactor: number
+  } | null
+  /** 0: off. */
+  retention: { eventsMs: number; requestsMs: number; maxBytes: number }
+  log: { maxBytes: number; maxAgeMs: number }
+  geo: { city: string | null; asn: string | null; detail: 'country' | 'region' | 'city' }
+  /** Hex keys of 32 bytes, the first signs; null: one is made and kept in the data folder or in Redis. */
+  tokenKeys: string[] | null
+  limits: {
+    headerBytes: number
+    connections: number
+    upstreamRequests: number
+    manifestBytes: number
+    manifestCacheBytes: number
+    firstByteTimeoutMs: number
+    minRateBytes: number
+    requestTimeoutMs: number
+  }
+  logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+}
