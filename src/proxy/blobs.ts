@@ -1,0 +1,143 @@
+/**
+ * Blobs: the upstream's redirect is handed on, or followed inside; a HEAD is always answered here.
+ */
+import { localErrors } from './errors.ts'
+import type { Exchange, Exchanges } from './exchange.ts'
+import { isPublicHost } from './public-host.ts'
+import { type Relay, type RelayOptions, type RelayPlan, startRelay } from './relay.ts'
+import { send } from './respond.ts'
+import type { Ask, Upstreams } from './upstream.ts'
+
+export type BlobOptions = {
+  exchanges: Exchanges
+  upstreams: Upstreams
+  relay: RelayOptions
+  /** By index: the upstream's own origin. */
+  origins: readonly string[]
+  /** Host names or `*.suffix`; empty: any https host. */
+  redirectHosts: readonly string[]
+}
+
+export type Blobs = { serve(exchange: Exchange): void }
+
+const redirects = new Set([301, 302, 303, 307, 308])
+const maxHops = 3
+
+export function createBlobs(options: BlobOptions): Blobs {
+  const { exchanges, upstreams } = options
+
+  const plan: RelayPlan = {
+    head(relay) {
+      const { exchange, status, fields, ask, hops } = relay
+      if (!redirects.has(status)) return 'relay'
+      const origin = options.origins[ask.upstream] as string
+      const base = (ask.origin ?? origin) + ask.path
+      const url = URL.canParse(fields.location, base) ? new URL(fields.location, base) : null
+      if (!url || hops >= maxHops || !mayGo(url, origin, options.redirectHosts)) {
+        relay.refuse(localErrors.upstreamFailed, 'relay')
+        return 'taken'
+      }
+      relay.takeOver()
+      const handedOn = exchange.blobs === 'redirect' && !exchange.isHead && url.origin !== origin
+      if (handedOn && !isFront(url, exchange)) handOn(exchanges, exchange, status, url)
+      else follow(relay, url, origin)
+      return 'taken'
+    },
+  }
+
+  const probePlan: RelayPlan = {
+    head(relay) {
+      if (redirects.has(relay.status)) return plan.head(relay)
+      answerProbe(exchanges, relay)
+      return 'taken'
+    },
+  }
+
+  const follow = (relay: Relay, url: URL, origin: string): void => {
+    const { ask, exchange } = relay
+    const next: Ask = { ...ask, path: url.pathname + url.search }
+    if (url.origin === origin) delete next.origin
+    else next.origin = url.origin
+    if (exchange.isHead) {
+      // A signed link may be good for GET only, so its first byte is asked for to learn the length.
+      next.method = 'GET'
+      next.headers = [...withoutRange(next.headers), 'range', 'bytes=0-0']
+    }
+    const nextPlan = exchange.isHead ? probePlan : plan
+    startRelay(upstreams, options.relay, exchange, nextPlan, next, relay.hops + 1)
+  }
+
+  return {
+    serve(exchange) {
+      const { record } = exchange
+      const query = exchange.query === '' ? '' : `?${exchange.query}`
+      startRelay(upstreams, options.relay, exchange, plan, {
+        upstream: record.upstream,
+        repository: record.upstreamRepository,
+        method: exchange.isHead ? 'HEAD' : 'GET',
+        path: `/v2/${record.upstreamRepository}/blobs/${record.reference}${query}`,
+        headers: exchange.upstreamHeaders,
+      })
+    },
+  }
+}
+
+/** A GET of one byte answers a HEAD: its Content-Range says the length. */
+function answerProbe(exchanges: Exchanges, relay: Relay): void {
+  const { exchange, fields, status } = relay
+  const ranged = status === 206 ? /\/(\d{1,15})$/.exec(fields.contentRange)?.[1] : undefined
+  // An empty blob has no first byte (416): only then is its length 0.
+  const empty = status === 416 && fields.contentRange === 'bytes */0' ? '0' : ''
+  const size = ranged ?? (status === 200 ? fields.contentLength : empty)
+  if (size === '') {
+    relay.refuse(status === 404 ? localErrors.blobUnknown : localErrors.upstreamFailed, 'relay')
+    return
+  }
+  relay.takeOver()
+  exchange.record.size = Number(size)
+  exchange.down.cork(() => {
+    exchanges.begin(exchange, 200, 'relay')
+    exchange.down
+      .writeStatus('200 OK')
+      .writeHeader('Content-Type', fields.contentType || 'application/octet-stream')
+      .writeHeader('Docker-Content-Digest', exchange.record.reference)
+      .writeHeader('Accept-Ranges', 'bytes')
+      .writeHeader('Content-Length', size)
+      .endWithoutBody()
+    exchanges.complete(exchange, 0)
+  })
+}
+
+function handOn(exchanges: Exchanges, exchange: Exchange, status: number, url: URL): void {
+  exchange.record.redirectHost = url.host
+  // 303 and 301 would let a client change or remember more than was meant; 307 says what is (RFC 9110 15.4.8).
+  const kept = status === 302 || status === 307 ? status : 307
+  send(exchanges, exchange, kept, 'redirect', [['Location', url.href]], '')
+}
+
+/** Whether an answer of the upstream at `origin` may lead there, by the client's own feet or by the front's. */
+function mayGo(url: URL, origin: string, redirectHosts: readonly string[]): boolean {
+  if (url.username !== '' || url.password !== '') return false
+  if (url.origin === origin) return true
+  // An upstream without TLS stands in one's own network, and so may its storage.
+  const plain = origin.startsWith('http:')
+  if (url.protocol !== 'https:' && !(plain && url.protocol === 'http:')) return false
+  if (redirectHosts.length === 0) return plain || isPublicHost(url.hostname)
+  return redirectHosts.some((host) =>
+    host.startsWith('*.') ? url.hostname.endsWith(host.slice(1)) : url.hostname === host,
+  )
+}
+
+/** Go clients keep `Authorization` on a redirect to the same host or a sub-domain of it, and storage refuses that. */
+function isFront(url: URL, exchange: Exchange): boolean {
+  return url.hostname === exchange.host || url.hostname.endsWith(`.${exchange.host}`)
+}
+
+function withoutRange(headers: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index] as string
+    if (name !== 'range' && name !== 'if-range') kept.push(name, headers[index + 1] as string)
+  }
+  return kept
+}

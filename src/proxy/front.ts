@@ -1,0 +1,194 @@
+/**
+ * The decisions on a request, in the order of docs/request-handling: refuse, answer here, or ask the upstream.
+ */
+import type { Config, Domain } from '../config/types.ts'
+import { methods } from '../record/record.ts'
+import { challenge, servePing, serveToken } from './auth.ts'
+import type { Blobs } from './blobs.ts'
+import {
+  type Address,
+  canonicalAddress,
+  clientAddress,
+  isPrivateAddress,
+  type TrustedProxies,
+} from './client-address.ts'
+import { localErrors } from './errors.ts'
+import { type Downstream, type Exchange, type Exchanges, newRecord } from './exchange.ts'
+import { listPlan } from './lists.ts'
+import type { Manifests } from './manifests.ts'
+import { isDigest, localPaths, parsePath, type Target } from './path.ts'
+import { type RelayOptions, startRelay } from './relay.ts'
+import { type RequestHead, readRequest, upstreamQuery } from './request.ts'
+import { send, sendError } from './respond.ts'
+import type { Resolved, RouteTable } from './route.ts'
+import type { Head } from './server.ts'
+import type { Tokens } from './tokens.ts'
+import type { ProxyCounters } from './types.ts'
+import type { Upstreams } from './upstream.ts'
+
+export type FrontOptions = {
+  config: Pick<Config, 'domains'>
+  routes: RouteTable
+  proxies: TrustedProxies
+  tokens: Tokens
+  exchanges: Exchanges
+  upstreams: Upstreams
+  manifests: Manifests
+  blobs: Blobs
+  relay: RelayOptions
+  counters: ProxyCounters
+  /** Whether the process is about to stop: balancers shall go elsewhere. */
+  isStopping(): boolean
+}
+
+export type Front = { request(down: Downstream, head: Head): Exchange }
+
+export function createFront(options: FrontOptions): Front {
+  const { exchanges, routes, proxies, counters } = options
+
+  const decide = (exchange: Exchange, head: Head, request: RequestHead, route: Resolved | null): void => {
+    const { record } = exchange
+    const domain = options.config.domains[record.domain] as Domain | undefined
+    // 1. A body, or a head that two readers could read in two ways.
+    if (request.hasBody || request.malformed) return refuseLate(exchange, head, request)
+    // 2. The front is read-only.
+    if (!isRead(head.method)) return sendReadOnly(exchange, false)
+    // 3. A request that this front has sent itself.
+    if (request.looped) return sendError(exchanges, exchange, localErrors.loop)
+    // 4. For balancers.
+    if (head.path === localPaths.readyz) return serveReadiness(exchange)
+    // 5. A host, or a path, that is nobody's.
+    if (!domain) return sendError(exchanges, exchange, localErrors.nameUnknown)
+    if (record.class === 'other') return sendError(exchanges, exchange, unknownPath(head.path))
+    // 6. The token endpoint.
+    if (record.class === 'token')
+      return serveToken(exchanges, exchange, options.tokens, request.authorization)
+    // 7. Everything else wants the front's token, in token mode.
+    if (domain.auth === 'token') {
+      const verdict = options.tokens.verify(request.authorization, exchange.host, record.startMs)
+      if (!verdict.valid) return challenge(exchanges, exchange, request.authorization !== '')
+      if (verdict.nonce) {
+        record.nonce = verdict.nonce
+        record.hasNonce = true
+      }
+    }
+    if (record.class === 'ping') return servePing(exchanges, exchange)
+    // 8. A repository that no route serves.
+    if (!route) return sendError(exchanges, exchange, localErrors.nameUnknown)
+    // 9. The upstream knows.
+    record.upstream = route.upstream
+    record.upstreamRepository = route.upstreamRepository
+    if (record.class === 'manifest') options.manifests.serve(exchange)
+    else if (record.class === 'blob') options.blobs.serve(exchange)
+    else relayList(exchange)
+  }
+
+  /**
+   * Refused in a later turn and with the connection closed: an answer in the same turn would let
+   * uWebSockets.js go on to what follows in the same packet, which may be the body, read as a request.
+   */
+  const refuseLate = (exchange: Exchange, head: Head, request: RequestHead): void => {
+    setImmediate(() => {
+      if (exchange.over) return
+      if (head.path === localPaths.token && head.method === 'POST') return sendReadOnly(exchange, true)
+      const error = request.hasBody ? localErrors.hasBody : localErrors.badRequest
+      sendError(exchanges, exchange, error, 'reject', '', [], true)
+    })
+  }
+
+  const sendReadOnly = (exchange: Exchange, close: boolean): void => {
+    sendError(exchanges, exchange, localErrors.readOnly, 'reject', '', [['Allow', 'GET, HEAD']], close)
+  }
+
+  const serveReadiness = (exchange: Exchange): void => {
+    if (options.isStopping()) sendError(exchanges, exchange, localErrors.stopping)
+    else send(exchanges, exchange, 200, 'local', [['Content-Type', 'text/plain']], 'ok\n')
+  }
+
+  const relayList = (exchange: Exchange): void => {
+    const { record } = exchange
+    const list = record.class === 'tags' ? 'tags/list' : `referrers/${record.reference}`
+    const query = exchange.query === '' ? '' : `?${exchange.query}`
+    startRelay(options.upstreams, options.relay, exchange, listPlan, {
+      upstream: record.upstream,
+      repository: record.upstreamRepository,
+      method: exchange.isHead ? 'HEAD' : 'GET',
+      path: `/v2/${record.upstreamRepository}/${list}${query}`,
+      headers: exchange.upstreamHeaders,
+    })
+  }
+
+  return {
+    request(down, head) {
+      const startedMs = performance.now()
+      const request = readRequest(head)
+      const peer = canonicalAddress(head.peer)
+      const target = parsePath(head.path)
+      const address = findClient(peer, request, proxies, counters)
+      const domainIndex = request.host === '' ? -1 : routes.findDomain(request.host)
+      const route = target.repository === '' ? null : routes.findRoute(domainIndex, target.repository)
+      const domain = options.config.domains[domainIndex]
+      const record = newRecord(target.class, address)
+      record.method = methods.find((method) => method === head.method) ?? 'OTHER'
+      record.domain = domainIndex
+      record.host = request.host
+      record.userAgent = request.userAgent
+      record.range = request.range
+      nameTarget(record, target)
+      const exchange: Exchange = {
+        down,
+        record,
+        host: request.host,
+        publicUrl: domain?.publicUrl ?? `${schemeOf(head, request, peer, proxies)}://${request.authority}`,
+        isHead: head.method === 'HEAD',
+        query: upstreamQuery(head.query),
+        upstreamHeaders: request.upstreamHeaders,
+        accept: request.accept,
+        ifNoneMatch: request.ifNoneMatch,
+        blobs: route?.blobs ?? 'redirect',
+        startedMs,
+        sender: null,
+        over: false,
+        nextHeartbeatMs: 0,
+      }
+      decide(exchange, head, request, route)
+      if (!exchange.over) exchanges.hold(exchange)
+      return exchange
+    },
+  }
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
+function unknownPath(path: string) {
+  return path.startsWith('/v2/') ? localErrors.nameUnknown : localErrors.notFound
+}
+
+function nameTarget(record: Exchange['record'], target: Target): void {
+  record.repository = target.repository
+  record.reference = target.reference
+  if (isDigest(target.reference)) record.digest = target.reference
+}
+
+function findClient(
+  peer: Address,
+  request: RequestHead,
+  proxies: TrustedProxies,
+  counters: ProxyCounters,
+): Address {
+  if (request.forwardedFor === '') return peer
+  // A balancer that nobody declared: every client behind it looks like one.
+  if (isPrivateAddress(peer) && !proxies.trusts(peer)) counters.countUntrustedForwarded()
+  return clientAddress(peer, request.forwardedFor, proxies)
+}
+
+function schemeOf(head: Head, request: RequestHead, peer: Address, proxies: TrustedProxies): string {
+  if (request.forwardedProto !== '' && proxies.trusts(peer)) {
+    // The last is the one that the nearest proxy wrote.
+    const nearest = request.forwardedProto.slice(request.forwardedProto.lastIndexOf(',') + 1).trim()
+    if (nearest === 'https' || nearest === 'http') return nearest
+  }
+  return head.tls ? 'https' : 'http'
+}

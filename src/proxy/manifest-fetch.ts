@@ -1,0 +1,158 @@
+/**
+ * Manifests asked of the upstream on behalf of everyone who waits for them: one HEAD or GET for all, which
+ * goes on when the first client leaves.
+ */
+import { createHash } from 'node:crypto'
+import { type AnswerFields, emptyFields, type HeaderList, passDown } from './headers.ts'
+import type { CachedManifest } from './manifest-cache.ts'
+import type { UpstreamErrorReason } from './types.ts'
+import type { Ask, Sink, UpstreamCall, Upstreams } from './upstream.ts'
+
+export type Resolved = {
+  status: number
+  fields: AnswerFields
+  block: Buffer
+}
+
+/** What came of it; `reason` when the upstream could not be asked. */
+export type Outcome<Value> =
+  | { kind: 'ok'; value: Value }
+  | { kind: 'answer'; resolved: Resolved }
+  | { kind: 'failed'; reason: UpstreamErrorReason }
+  /** Larger than may be held: it must be relayed. */
+  | { kind: 'too-large' }
+
+export type Waiter<Value> = (outcome: Outcome<Value>) => void
+
+export type ManifestFetch = {
+  /** Shared HEAD; 'ok' for any status that the upstream gave. */
+  head(key: string, ask: Ask, waiter: Waiter<Resolved>): void
+  /** Shared GET of a manifest whose bytes must have `digest`; '' for one asked by tag. */
+  get(key: string, ask: Ask, digest: string, waiter: Waiter<CachedManifest>): void
+}
+
+// Asked in the front's own name, so every type is accepted: what a digest names has one form only.
+const acceptAll = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+  '*/*',
+].join(', ')
+
+/** Headers of a request in the front's own name. `accept` '' accepts all. */
+export function ownHeaders(accept: string): HeaderList {
+  return [
+    'accept',
+    accept === '' ? acceptAll : accept,
+    'accept-encoding',
+    'identity',
+    'user-agent',
+    'waybill',
+    'via',
+    '1.1 waybill',
+  ]
+}
+
+export function createManifestFetch(options: { upstreams: Upstreams; manifestBytes: number }): ManifestFetch {
+  const heads = new Map<string, Waiter<Resolved>[]>()
+  const gets = new Map<string, Waiter<CachedManifest>[]>()
+
+  /** The first to ask starts the request; whoever comes before its end waits with it. */
+  const share = <Value>(
+    running: Map<string, Waiter<Value>[]>,
+    key: string,
+    waiter: Waiter<Value>,
+    start: (settle: Waiter<Value>) => void,
+  ): void => {
+    const waiting = running.get(key)
+    if (waiting) {
+      waiting.push(waiter)
+      return
+    }
+    const waiters = [waiter]
+    running.set(key, waiters)
+    start((outcome) => {
+      running.delete(key)
+      for (const each of waiters) each(outcome)
+    })
+  }
+
+  return {
+    head: (key, ask, waiter) =>
+      share(heads, key, waiter, (settle) => options.upstreams.ask(ask, headSink(settle))),
+    get: (key, ask, digest, waiter) =>
+      share(gets, key, waiter, (settle) =>
+        options.upstreams.ask(ask, bodySink(digest, options.manifestBytes, settle)),
+      ),
+  }
+}
+
+function readHead(status: number, raw: readonly Buffer[]): Resolved | null {
+  const fields = emptyFields()
+  const block = passDown(raw, fields)
+  return block && { status, fields, block: Buffer.from(block) }
+}
+
+function headSink(settle: Waiter<Resolved>): Sink {
+  let resolved: Resolved | null = null
+  return {
+    head(_call, status, raw) {
+      resolved = readHead(status, raw)
+    },
+    data() {},
+    end: () => settle(resolved ? { kind: 'ok', value: resolved } : { kind: 'failed', reason: 'protocol' }),
+    fail: (_call, reason) => settle({ kind: 'failed', reason }),
+  }
+}
+
+function bodySink(digest: string, manifestBytes: number, settle: Waiter<CachedManifest>): Sink {
+  let resolved: Resolved | null = null
+  const chunks: Buffer[] = []
+  let length = 0
+  const leave = (call: UpstreamCall, outcome: Outcome<CachedManifest>): void => {
+    call.abort()
+    settle(outcome)
+  }
+  return {
+    head(call, status, raw) {
+      resolved = readHead(status, raw)
+      if (!resolved) leave(call, { kind: 'failed', reason: 'protocol' })
+      else if (status !== 200) leave(call, { kind: 'answer', resolved })
+      else if (Number(resolved.fields.contentLength) > manifestBytes) leave(call, { kind: 'too-large' })
+    },
+    data(call, chunk) {
+      length += chunk.length
+      if (length > manifestBytes) leave(call, { kind: 'too-large' })
+      else chunks.push(chunk)
+    },
+    end() {
+      settle(completed(resolved as Resolved, Buffer.concat(chunks), digest))
+    },
+    fail: (_call, reason) => settle({ kind: 'failed', reason }),
+  }
+}
+
+function completed(resolved: Resolved, bytes: Buffer, digest: string): Outcome<CachedManifest> {
+  const { fields } = resolved
+  const wanted = digest === '' ? fields.digest : digest
+  const algorithm = wanted.startsWith('sha512:') ? 'sha512' : 'sha256'
+  const actual = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
+  if (wanted !== '' && wanted !== actual) return { kind: 'failed', reason: 'digest_mismatch' }
+  // Clients fail without these three (docker, ggcr, oras), so what the upstream left out is added.
+  const lines = [resolved.block]
+  if (fields.digest === '') lines.push(Buffer.from(`\r\nDocker-Content-Digest: ${actual}`))
+  if (fields.contentType === '') lines.push(Buffer.from('\r\nContent-Type: application/json'))
+  const nowMs = performance.now()
+  return {
+    kind: 'ok',
+    value: {
+      digest: actual,
+      mediaType: fields.contentType === '' ? 'application/json' : fields.contentType,
+      bytes,
+      block: Buffer.concat(lines),
+      confirmedMs: nowMs,
+      announcedMs: Number.NEGATIVE_INFINITY,
+    },
+  }
+}

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import type { Config } from '../config/types.ts'
+import { createRouteTable, matchPattern } from './route.ts'
+
+const patterns: [pattern: string, repository: string, matched: string | null][] = [
+  ['**', 'a/b/c', 'a/b/c'],
+  ['**', 'a', 'a'],
+  ['*', 'a', 'a'],
+  ['*', 'a/b', null],
+  ['app', 'app', ''],
+  ['app', 'apps', null],
+  ['acme/**', 'acme/x/y', 'x/y'],
+  ['acme/**', 'acme', null],
+  ['acme/*', 'acme/x/y', null],
+  ['acme/*/chart', 'acme/x/chart', 'x'],
+]
+
+test.each(patterns)('%s against %s gives %s', (pattern, repository, matched) => {
+  expect(matchPattern(pattern, repository)).toBe(matched)
+})
+
+const config: Pick<Config, 'domains' | 'upstreams'> = {
+  upstreams: [
+    { origin: 'https://ghcr.io', host: 'ghcr.io', dockerHub: false },
+    { origin: 'https://registry-1.docker.io', host: 'registry-1.docker.io', dockerHub: true },
+  ],
+  domains: [
+    {
+      host: 'cr.example.io',
+      publicUrl: null,
+      auth: 'token',
+      routes: [
+        { repository: 'app', upstream: 0, upstreamRepository: 'acme-org/app', blobs: 'stream' },
+        { repository: 'hub/**', upstream: 1, upstreamRepository: '**', blobs: 'redirect' },
+      ],
+    },
+    {
+      host: null,
+      publicUrl: null,
+      auth: 'open',
+      routes: [{ repository: '**', upstream: 0, upstreamRepository: 'prefix/**', blobs: 'redirect' }],
+    },
+  ],
+}
+
+test('the first matching route names upstream and repository', () => {
+  const table = createRouteTable(config)
+  const domain = table.findDomain('cr.example.io')
+  expect(table.findRoute(domain, 'app')).toEqual({
+    upstream: 0,
+    upstreamRepository: 'acme-org/app',
+    blobs: 'stream',
+  })
+  expect(table.findRoute(domain, 'hub/alpine')?.upstreamRepository).toBe('library/alpine')
+  expect(table.findRoute(domain, 'hub/grafana/loki')?.upstreamRepository).toBe('grafana/loki')
+  expect(table.findRoute(domain, 'unknown')).toBeNull()
+  expect(table.findRoute(table.findDomain('any.example'), 'x/y')?.upstreamRepository).toBe('prefix/x/y')
+})
+
+test('a host without a domain is not served when every domain has a name', () => {
+  const table = createRouteTable({ ...config, domains: config.domains.slice(0, 1) })
+  expect(table.findDomain('other.example')).toBe(-1)
+})

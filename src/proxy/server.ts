@@ -1,0 +1,121 @@
+/**
+ * The only user of uWebSockets.js: listeners, connections, and the reading of a request's head.
+ */
+import uWS from 'uWebSockets.js'
+import type { Listener } from '../config/types.ts'
+import type { Downstream } from './exchange.ts'
+
+export type Head = {
+  /** As it was sent. */
+  method: string
+  /** Raw, without query. */
+  path: string
+  /** Raw; '' without one. */
+  query: string
+  /** Lower-case names and values in turns, in the order that they came. */
+  headers: string[]
+  /** The peer's address: 4 or 16 bytes. */
+  peer: ArrayBuffer
+  tls: boolean
+}
+
+export type Handler = {
+  /** Must answer, or hold `down` until it does; `aborted` is called when the client goes away before that. */
+  request(down: Downstream, head: Head): { aborted(): void }
+  connectionOpened(): void
+  connectionClosed(): void
+  /** A bug: the connection is closed, and the thread lives on. */
+  failed(error: unknown): void
+}
+
+export type Server = {
+  /** No new connections; those that stand go on. */
+  stopListening(): void
+  /** Ends every connection. */
+  close(): void
+}
+
+/**
+ * `maxConnections`: of this thread; one more is closed at once. Rejects when a listener cannot be opened.
+ * Header sizes are bounded by UWS_HTTP_MAX_HEADERS_SIZE, which main.ts sets before any thread loads this.
+ */
+export async function createServer(options: {
+  listen: readonly Listener[]
+  maxConnections: number
+  handler: Handler
+}): Promise<Server> {
+  // No `uWebSockets` line in answers; its Date stays, and an upstream's is dropped (headers.ts).
+  ;(uWS as unknown as { _cfg(setting: string): void })._cfg('silent')
+  const { handler } = options
+  let connections = 0
+  const sockets: uWS.us_listen_socket[] = []
+  const apps: uWS.TemplatedApp[] = []
+
+  for (const { host, port, tls } of options.listen) {
+    const app = tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App()
+    apps.push(app)
+    // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
+    app.filter((res, count) => {
+      const opened = Number(count) > 0
+      connections += opened ? 1 : -1
+      if (opened) handler.connectionOpened()
+      else handler.connectionClosed()
+      if (opened && connections > options.maxConnections) res.close()
+    })
+    app.any('/*', (res, req) => {
+      // First of all, or a throw would end the process (uWebSockets.js calls std::terminate).
+      let held: { aborted(): void } | null = null
+      let gone = false
+      res.onAborted(() => {
+        gone = true
+        held?.aborted()
+      })
+      try {
+        held = handler.request(res as unknown as Downstream, readHead(res, req, tls !== null))
+        if (gone) held.aborted()
+      } catch (error) {
+        handler.failed(error)
+        if (!gone) res.close()
+      }
+    })
+    sockets.push(await listen(app, host, port))
+  }
+  return {
+    stopListening() {
+      for (const socket of sockets.splice(0)) uWS.us_listen_socket_close(socket)
+    },
+    close() {
+      for (const app of apps.splice(0)) app.close()
+    },
+  }
+}
+
+function listen(app: uWS.TemplatedApp, host: string, port: number): Promise<uWS.us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    app.listen(host, port, (socket) => {
+      if (socket) resolve(socket)
+      else reject(Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRINUSE' }))
+    })
+  })
+}
+
+let collected: string[] = []
+// One callback for all requests, so that reading a head costs no closure.
+const collect = (name: string, value: string): void => {
+  collected.push(name, value)
+}
+
+function readHead(res: uWS.HttpResponse, req: uWS.HttpRequest, tls: boolean): Head {
+  collected = []
+  // The method comes first and by this call alone: getMethod() changes the buffer to lower case.
+  const method = req.getCaseSensitiveMethod()
+  req.forEach(collect)
+  return {
+    method,
+    path: req.getUrl(),
+    query: req.getQuery() ?? '',
+    headers: collected,
+    peer: res.getRemoteAddress(),
+    tls,
+  }
+}

@@ -1,0 +1,59 @@
+/** The small interfaces that the proxy thread's entry hands in. */
+import type { Config } from '../config/types.ts'
+import type { Outcome, RequestClass, WaybillRecord } from '../record/record.ts'
+
+export type UpstreamErrorReason =
+  | 'connect'
+  | 'timeout_connect'
+  | 'timeout_first_byte'
+  | 'timeout_body'
+  | 'reset'
+  | 'protocol'
+  | 'too_large'
+  | 'digest_mismatch'
+  | 'auth'
+  | 'admission'
+  | 'other'
+
+/** Hot-path counters; see `src/ops/counters.ts` for what each means. */
+export type ProxyCounters = {
+  countRequest(
+    requestClass: RequestClass,
+    outcome: Outcome,
+    status: number,
+    durationMs: number,
+    firstByteMs: number,
+    bytes: number,
+  ): void
+  countAbort(): void
+  connectionOpened(): void
+  connectionClosed(): void
+  countUntrustedForwarded(): void
+  countUpstream(index: number, status: number, durationMs: number): void
+  countUpstreamError(index: number, reason: UpstreamErrorReason): void
+  setRatelimitRemaining(index: number, remaining: number, nowMs: number): void
+}
+
+/** Where records go; never waits, a full ring is counted there. */
+export type Records = {
+  write(record: WaybillRecord): boolean
+  nextSequence(): number
+}
+
+/** A manifest that entered the cache, or is still served an hour after it was last told of. */
+export type ManifestNotice = { digest: string; mediaType: string; bytes: Uint8Array }
+
+export type Log = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>
+
+export type ProxyOptions = {
+  config: Config
+  /** Number of proxy threads, over which the limits of the config are divided. */
+  threads: number
+  tokenKeys: readonly string[]
+  counters: ProxyCounters
+  records: Records
+  announceManifest(notice: ManifestNotice): void
+  /** An upstream answered (null) or could not be reached; called at most once a second for each. */
+  reportUpstream(index: number, failure: UpstreamErrorReason | null): void
+  log: Log
+}

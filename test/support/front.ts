@@ -1,0 +1,155 @@
+/** The proxy of one thread inside the test's own process, with its records in a list. */
+import { connect } from 'node:net'
+import type { Config } from '../../src/config/types.ts'
+import type { Proxy as TestedProxy } from '../../src/proxy/proxy.ts'
+import type { ManifestNotice, UpstreamErrorReason } from '../../src/proxy/types.ts'
+import type { WaybillRecord } from '../../src/record/record.ts'
+import { freePort } from './processes.ts'
+
+export type TestFront = {
+  url: string
+  port: number
+  records: WaybillRecord[]
+  manifests: ManifestNotice[]
+  upstreamErrors: UpstreamErrorReason[]
+  untrustedForwarded(): number
+  proxy: TestedProxy
+  /** A token of this front. */
+  token(): Promise<string>
+  stop(): Promise<void>
+}
+
+export type FrontOptions = {
+  upstream: string
+  auth?: 'token' | 'open'
+  blobs?: 'redirect' | 'stream'
+  /** Pattern and upstream's name; default `**` both. */
+  route?: { repository: string; upstreamRepository: string }
+  publicUrl?: string
+  trustedProxies?: string[]
+  redirectHosts?: string[]
+  idleMs?: number
+  limits?: Partial<Config['limits']>
+}
+
+const nothing = (): void => undefined
+
+export async function startFront(options: FrontOptions): Promise<TestFront> {
+  // Read once, when uWebSockets.js is loaded; so the proxy is imported after it.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = '16384'
+  const { createProxy } = await import('../../src/proxy/proxy.ts')
+  const port = await freePort()
+  const { origin, host } = new URL(options.upstream)
+  const records: WaybillRecord[] = []
+  const manifests: ManifestNotice[] = []
+  const upstreamErrors: UpstreamErrorReason[] = []
+  let sequence = 0
+  let untrusted = 0
+  const route = options.route ?? { repository: '**', upstreamRepository: '**' }
+  const config = {
+    listen: [{ host: '127.0.0.1', port, tls: null }],
+    upstreams: [{ origin, host, dockerHub: false }],
+    domains: [
+      {
+        host: null,
+        publicUrl: options.publicUrl ?? null,
+        auth: options.auth ?? 'open',
+        routes: [{ ...route, upstream: 0, blobs: options.blobs ?? 'redirect' }],
+      },
+    ],
+    trustedProxies: options.trustedProxies ?? [],
+    redirectHosts: options.redirectHosts ?? [],
+    sessions: { idleMs: options.idleMs ?? 60_000 },
+    limits: {
+      headerBytes: 16384,
+      connections: 20_000,
+      upstreamRequests: 1024,
+      manifestBytes: 8 * 1024 * 1024,
+      manifestCacheBytes: 64 * 1024 * 1024,
+      firstByteTimeoutMs: 30_000,
+      minRateBytes: 1024,
+      requestTimeoutMs: 6 * 3600 * 1000,
+      ...options.limits,
+    },
+  } as unknown as Config
+  const proxy = await createProxy({
+    config,
+    threads: 1,
+    tokenKeys: ['5a'.repeat(32)],
+    counters: {
+      countRequest: nothing,
+      countAbort: nothing,
+      connectionOpened: nothing,
+      connectionClosed: nothing,
+      countUntrustedForwarded: () => {
+        untrusted++
+      },
+      countUpstream: nothing,
+      countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
+      setRatelimitRemaining: nothing,
+    },
+    records: {
+      nextSequence: () => sequence++,
+      write: (record) => {
+        records.push({ ...record, address: record.address.slice() })
+        return true
+      },
+    },
+    announceManifest: (notice) => manifests.push(notice),
+    reportUpstream: nothing,
+    log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+  })
+  const url = `http://127.0.0.1:${port}`
+  return {
+    url,
+    port,
+    records,
+    manifests,
+    upstreamErrors,
+    untrustedForwarded: () => untrusted,
+    proxy,
+    async token() {
+      const answer = (await (await fetch(`${url}/token`)).json()) as { token: string }
+      return answer.token
+    },
+    async stop() {
+      proxy.stopListening()
+      await proxy.close()
+    },
+  }
+}
+
+/**
+ * Sends bytes as they are and collects the answer until the connection closes, or until `enough` says so.
+ * Pieces after the first are sent one event-loop turn apart.
+ */
+export function exchangeRaw(
+  port: number,
+  pieces: string | string[],
+  enough: (text: string) => boolean = () => false,
+): Promise<{ text: string; closed: boolean }> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    let text = ''
+    const finish = (closed: boolean): void => {
+      socket.destroy()
+      resolve({ text, closed })
+    }
+    socket.setTimeout(10_000, () => reject(new Error(`no more after: ${text.slice(0, 500)}`)))
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1')
+      if (enough(text)) finish(false)
+    })
+    socket.on('close', () => finish(true))
+    socket.on('error', () => undefined)
+    socket.on('connect', () => {
+      const queue = [pieces].flat()
+      const next = (): void => {
+        const piece = queue.shift()
+        if (piece === undefined || socket.destroyed) return
+        socket.write(Buffer.from(piece, 'latin1'), () => setImmediate(next))
+      }
+      next()
+    })
+  })
+}
