@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { appendFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -174,6 +174,15 @@ export async function run(
     throw new Error(`${command} ${why}\n${child.output().slice(-4000)}`)
   }
   return { code: exit.code, stdout: child.stdout(), stderr: child.stderr() }
+}
+
+/** Whether a process runs; a zombie, which only waits for its parent to notice, does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.[0] !== 'Z'
+  } catch {
+    return false
+  }
 }
 
 /** A port of 127.0.0.1 that nothing listens on, never given twice by one process. */

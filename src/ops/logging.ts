@@ -1,0 +1,42 @@
+/** The log of the program itself: JSON lines on stderr that never hold an address or a credential. */
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { describeError } from './describe-error.ts'
+
+export type { Logger } from 'pino'
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+
+/**
+ * One for each thread. Each writes straight to file descriptor 2, synchronously: a line is one write() and so
+ * comes out whole beside those of other threads; process.stderr of a worker goes through the main thread's
+ * event loop and loses its last lines when the process ends, and a transport would be one more thread.
+ * That is cheap because nothing logs once a request.
+ */
+export function createLogger(
+  level: LogLevel,
+  options: { thread?: string; stream?: DestinationStream } = {},
+): Logger {
+  return pino(
+    {
+      level,
+      base: options.thread === undefined ? null : { thread: options.thread },
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError, error: describeError, cause: describeError, reason: describeAny },
+      hooks: {
+        logMethod(args, method) {
+          // pino takes the message of a bare error as it is: addresses and all.
+          const [first, ...rest] = args as unknown[]
+          if (!(first instanceof Error)) return method.apply(this, args)
+          const message = typeof rest[0] === 'string' ? rest[0] : 'error'
+          return method.apply(this, [{ err: first }, message])
+        },
+      },
+    },
+    options.stream ?? destination({ fd: 2, sync: true }),
+  )
+}
+
+function describeAny(value: unknown): unknown {
+  return value instanceof Error ? describeError(value) : value
+}

@@ -1,0 +1,86 @@
+/**
+ * Entry of a proxy thread: wires the proxy to its ring, counters and the main thread.
+ */
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Config } from './config/types.ts'
+import { createProxyCounters } from './ops/counters.ts'
+import { attachDependencyStates } from './ops/dependencies.ts'
+import { dependencyReason } from './ops/dependency-reasons.ts'
+import { watchEventLoop } from './ops/event-loop-watch.ts'
+import { createLogger } from './ops/logging.ts'
+import { createProxy } from './proxy/proxy.ts'
+import type { ManifestNotice } from './proxy/types.ts'
+import { createRecordWriter } from './record/encode.ts'
+import { createRingWriter } from './ring/writer.ts'
+
+export type ProxyThreadData = {
+  config: Config
+  number: number
+  tokenKeys: readonly string[]
+  ring: SharedArrayBuffer
+  counters: SharedArrayBuffer
+  lag: { sab: SharedArrayBuffer; slot: number }
+  dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
+}
+
+/** To the thread. */
+export type ProxyCommand = { type: 'stop'; deadlineMs: number }
+
+/** From the thread. */
+export type ProxyMessage =
+  | { type: 'listening' }
+  | { type: 'failed'; code: string; message: string }
+  | { type: 'manifest'; notice: ManifestNotice }
+  | { type: 'stopped'; cutOff: number }
+
+const data = workerData as ProxyThreadData
+const main = parentPort as NonNullable<typeof parentPort>
+const log = createLogger(data.config.logLevel, { thread: `proxy-${data.number}` })
+const tell = (message: ProxyMessage): void => main.postMessage(message)
+
+// A proxy thread that ends while its sockets are open aborts the whole process (a native assertion in
+// libuv's loop), so nothing that goes wrong in one request may end it.
+process.on('uncaughtException', (error) => log.error({ err: error }, 'an error that nothing caught'))
+process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nothing caught'))
+
+const ring = createRingWriter(data.ring)
+const records = createRecordWriter(ring)
+const dependencies = attachDependencyStates(data.dependencies.names, data.dependencies.sab)
+const upstreams = data.config.upstreams.map(({ host }) => dependencies.circuit(`upstream:${host}`))
+const watch = watchEventLoop(data.lag)
+
+try {
+  const proxy = await createProxy({
+    config: data.config,
+    threads: data.config.threads.proxy,
+    tokenKeys: data.tokenKeys,
+    counters: createProxyCounters({ sab: data.counters, upstreams: data.config.upstreams.length }),
+    records: { write: records.write, nextSequence: ring.nextSequence },
+    announceManifest: (notice) => tell({ type: 'manifest', notice }),
+    reportUpstream(index, failure) {
+      if (failure === null) upstreams[index]?.succeeded()
+      else upstreams[index]?.failed(dependencyReason(failure))
+    },
+    log,
+  })
+  main.on('message', (command: ProxyCommand) => {
+    if (command.type === 'stop') void stop(command.deadlineMs)
+  })
+  tell({ type: 'listening' })
+
+  const stop = async (deadlineMs: number): Promise<void> => {
+    proxy.stopListening()
+    const end = performance.now() + deadlineMs
+    while (proxy.active() > 0 && performance.now() < end) await new Promise((next) => setTimeout(next, 20))
+    const cutOff = proxy.active()
+    await proxy.close()
+    watch.close()
+    tell({ type: 'stopped', cutOff })
+    main.close()
+  }
+} catch (error) {
+  const { code = 'FAILED', message } = error as NodeJS.ErrnoException
+  tell({ type: 'failed', code, message })
+  watch.close()
+  main.close()
+}
