@@ -1,0 +1,81 @@
+/**
+ * The help texts of the command.
+ */
+import { describeDefault, placeholderOf } from './reference.ts'
+import { configFlag, settingsByKey } from './schema.ts'
+
+export const commandNames = ['serve', 'check', 'events', 'geo', 'replay'] as const
+export type CommandName = (typeof commandNames)[number]
+
+const summaries: Readonly<Record<CommandName, string>> = {
+  serve: 'serve clients in front of a registry',
+  check: 'check a config file',
+  events: 'print package events from the embedded store, oldest first',
+  geo: 'get databases for countries and networks (not yet)',
+  replay: 'send dead letters again (not yet)',
+}
+
+export const helpText = `Usage: waybill COMMAND
+
+A front for container registries that turns each pull into one package event.
+
+${commandNames.map((name) => `  ${name.padEnd(8)} ${summaries[name]}`).join('\n')}
+
+  --version  print the version
+  --help     print this, or after a command what it takes
+`
+
+function describeFlags(): string {
+  const file = `  --${configFlag.flag} FILE
+      A config file (YAML); each flag below is also a key of it.
+      Variable ${configFlag.variable}.`
+  const flags = [...settingsByKey].flatMap(([key, setting]) =>
+    setting.flag === undefined
+      ? []
+      : [
+          `  --${setting.flag} ${placeholderOf(setting)}
+      ${setting.help}
+      Key ${key}, variable ${setting.variable}, default: ${describeDefault(setting)}.`,
+        ],
+  )
+  return [file, ...flags].join('\n')
+}
+
+const helpByCommand: Readonly<Record<CommandName, string>> = {
+  serve: `Usage: waybill serve [FLAGS]
+
+A flag counts before its variable, that before the config file, that before the default.
+
+${describeFlags()}
+`,
+  check: `Usage: waybill check FILE
+
+Prints "ok", or one line for each problem of the config file.
+`,
+  events: `Usage: waybill events [FLAGS]
+
+Prints package events from the embedded store, oldest first.
+
+  --since TIME|DURATION
+      Only events since a time like 2026-01-31T12:00:00Z or 2026-01-31 (its start in UTC), or
+      of the last while, like 24h.
+  --follow
+      Go on printing events as they come.
+  --format ndjson|csv
+      Default: ndjson.
+  --data DIR
+      The data folder. Variable WAYBILL_DATA, default: ./data.
+`,
+  geo: `Usage: waybill geo install
+
+Not yet: comes in a later version.
+`,
+  replay: `Usage: waybill replay
+
+Not yet: comes in a later version.
+`,
+}
+
+export function helpOf(name: CommandName): string {
+  return helpByCommand[name]
+}

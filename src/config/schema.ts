@@ -1,0 +1,287 @@
+/**
+ * The one table of settings. Validation, flags, variables, help texts, `schemas/config.json` and the
+ * tables of `docs/configuration.md` all come from it.
+ */
+import {
+  addressRange,
+  broker,
+  listenAddress,
+  publicUrl,
+  redirectHost,
+  redisUrl,
+  upstreamUrl,
+} from './addresses.ts'
+import { boolean, choice, duration, integer, type Kind, matching, path, size, word } from './kinds.ts'
+import { type Setting, setting } from './setting.ts'
+import { threadCount, workerCount } from './threads.ts'
+
+const certificate = path('FILE', 'a file with a PEM certificate, the chain after it')
+const privateKey = path('FILE', 'a file with a PEM private key without passphrase')
+const authorities = path('FILE', 'a file with PEM certificates of authorities')
+const database = path('FILE', 'a database file in MaxMind format (.mmdb)')
+const topic = matching(
+  'TOPIC',
+  'a topic name of letters, digits, ".", "_" and "-", or null for off',
+  '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,249}$',
+)
+
+export const settings = {
+  upstream: setting(upstreamUrl, {
+    help: 'The registry behind the front; a path in it is put before every repository.',
+    flag: 'upstream',
+    variable: 'WAYBILL_UPSTREAM',
+    default: 'https://registry-1.docker.io',
+  }),
+  listen: setting(listenAddress, {
+    help: 'Where clients connect: one address or a list; in the file each may be a map with its own certificate.',
+    flag: 'listen',
+    variable: 'WAYBILL_LISTEN',
+    default: '127.0.0.1:8080',
+    list: true,
+    needsOne: true,
+    members: {
+      'tls.cert': setting(certificate, { help: 'Certificate of this listener.' }),
+      'tls.key': setting(privateKey, { help: 'Private key of this listener.' }),
+    },
+  }),
+  'tls.cert': setting(certificate, {
+    help: 'Certificate of every listener without its own.',
+    flag: 'tls-cert',
+    variable: 'WAYBILL_TLS_CERT',
+    unset: 'plain HTTP',
+  }),
+  'tls.key': setting(privateKey, {
+    help: 'Private key of that certificate.',
+    flag: 'tls-key',
+    variable: 'WAYBILL_TLS_KEY',
+    unset: 'plain HTTP',
+  }),
+  publicUrl: setting(publicUrl, {
+    help: 'The URL that clients know the front by; decides realm, Link and Location.',
+    flag: 'public-url',
+    variable: 'WAYBILL_PUBLIC_URL',
+    unset: 'from each request',
+  }),
+  admin: setting(listenAddress, {
+    help: 'Where metrics and health are served.',
+    flag: 'admin',
+    variable: 'WAYBILL_ADMIN',
+    default: '127.0.0.1:9464',
+  }),
+  data: setting(path('DIR', 'a folder'), {
+    help: 'The data folder: log, embedded store, keys.',
+    flag: 'data',
+    variable: 'WAYBILL_DATA',
+    default: './data',
+  }),
+  node: setting(
+    matching('NAME', '1 to 64 letters, digits, ".", "_" and "-"', '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'),
+    {
+      help: 'Name of this node in events.',
+      unset: 'a random id kept in the data folder',
+    },
+  ),
+  auth: setting(choice(['token', 'open'], ['passthrough']), {
+    help: 'token: the front hands out tokens of its own; open: it never challenges.',
+    flag: 'auth',
+    variable: 'WAYBILL_AUTH',
+    default: 'token',
+  }),
+  blobs: setting(choice(['redirect', 'stream']), {
+    help: "redirect: hand the registry's own redirect on; stream: follow it and send the bytes.",
+    flag: 'blobs',
+    variable: 'WAYBILL_BLOBS',
+    default: 'redirect',
+  }),
+  redirectHosts: setting(redirectHost, {
+    help: "Hosts that blobs may be redirected to or streamed from; the registry's own is always allowed for stream.",
+    list: true,
+    unset: 'any https host',
+  }),
+  trustedProxies: setting(addressRange, {
+    help: 'Proxies whose X-Forwarded-For and X-Forwarded-Proto count; read from the right.',
+    list: true,
+    unset: 'none',
+  }),
+  'tokenKeys.file': setting(path('FILE', 'a file with one key of 64 hex digits on each line'), {
+    help: 'Keys that tokens are signed with; the first signs, all are accepted.',
+    unset: 'one is made and kept in the data folder or in Redis',
+  }),
+  'threads.proxy': setting(threadCount, {
+    help: 'Proxy threads; auto: half the cores.',
+    flag: 'proxy-threads',
+    variable: 'WAYBILL_PROXY_THREADS',
+    default: 'auto',
+  }),
+  'threads.workers': setting(workerCount, {
+    help: 'Pool workers: a fixed number or MIN-MAX; auto: 1 up to one less than the cores, at least 2.',
+    flag: 'workers',
+    variable: 'WAYBILL_WORKERS',
+    default: 'auto',
+  }),
+  'sessions.idle': setting(duration({ from: '100ms', to: '30m' }), {
+    help: 'A session ends after this time without a request; a value that is set caps those of HEADs and builders.',
+    flag: 'session-idle',
+    variable: 'WAYBILL_SESSION_IDLE',
+    unset: '60s; sessions of HEADs only 10s, of builders 30m',
+  }),
+  'sessions.max': setting(duration({ from: '1s', to: '7d' }), {
+    help: 'A session is cut after this time.',
+    default: '24h',
+  }),
+  'sessions.lateness': setting(duration({ from: '0s', to: '1h' }), {
+    help: 'How long a session waits for records of a node that has fallen behind.',
+    default: '30s',
+  }),
+  'redis.url': setting(redisUrl, {
+    help: 'Redis that keeps the sessions; any number of nodes share it.',
+    flag: 'redis',
+    variable: 'WAYBILL_REDIS',
+    unset: 'sessions in the embedded store',
+    secret: 'url',
+  }),
+  'redis.cluster': setting(boolean, { help: 'The URL names a node of a Redis Cluster.', default: 'off' }),
+  'redis.tls': setting(boolean, { help: 'Speak TLS to Redis; on with rediss://.', unset: 'by the URL' }),
+  'redis.tls.ca': setting(authorities, {
+    help: 'Authorities that the certificate of Redis is checked with.',
+    unset: 'those of the system',
+  }),
+  'kafka.brokers': setting(broker, {
+    help: 'Kafka brokers that events are published to.',
+    flag: 'kafka',
+    variable: 'WAYBILL_KAFKA',
+    list: true,
+    needsOne: true,
+    unset: 'events in the embedded store',
+  }),
+  'kafka.ssl': setting(boolean, { help: 'Speak TLS to the brokers.', default: 'off' }),
+  'kafka.ssl.ca': setting(authorities, {
+    help: 'Authorities that the certificates of the brokers are checked with.',
+    unset: 'those of the system',
+  }),
+  'kafka.sasl.mechanism': setting(choice(['plain', 'scram-sha-256', 'scram-sha-512']), {
+    help: 'How Waybill signs in to Kafka.',
+    unset: 'no sign-in',
+  }),
+  'kafka.sasl.username': setting(word, { help: 'User name for Kafka.', unset: 'no sign-in' }),
+  'kafka.sasl.password': setting(word, { help: 'Password for Kafka.', unset: 'no sign-in', secret: 'word' }),
+  'kafka.compression': setting(choice(['none', 'gzip']), {
+    help: 'Compression of what is published.',
+    default: 'gzip',
+  }),
+  'kafka.requestsTopic': setting(topic, {
+    help: 'Topic of request events.',
+    default: 'waybill.requests',
+    nullable: true,
+  }),
+  'kafka.eventsTopic': setting(topic, {
+    help: 'Topic of package events.',
+    default: 'waybill.events',
+    nullable: true,
+  }),
+  'kafka.deadLettersTopic': setting(topic, {
+    help: 'Topic of what could not be processed.',
+    default: 'waybill.dead-letters',
+    nullable: true,
+  }),
+  'kafka.manifestsTopic': setting(topic, {
+    help: 'Topic of manifests, to be compacted.',
+    default: 'waybill.manifests',
+    nullable: true,
+  }),
+  'kafka.createTopics': setting(boolean, { help: 'Create topics that are missing.', default: 'off' }),
+  'kafka.partitions': setting(integer(1, 10_000), { help: 'Partitions of a created topic.', default: '12' }),
+  'kafka.replicationFactor': setting(integer(1, 100), { help: 'Copies of a created topic.', default: '3' }),
+  'retention.events': setting(duration({ from: '1s', to: '3650d', off: true }), {
+    help: 'How long the embedded store keeps package events.',
+    default: '400d',
+  }),
+  'retention.requests': setting(duration({ from: '1s', to: '3650d', off: true }), {
+    help: 'How long the embedded store keeps request events.',
+    default: 'off',
+  }),
+  'retention.maxBytes': setting(size({ from: '1MiB', to: '100TiB' }), {
+    help: 'Most that the embedded store takes; the oldest goes first.',
+    default: '5GiB',
+  }),
+  'log.maxBytes': setting(size({ from: '1MiB', to: '100TiB' }), {
+    help: 'Most that the local log takes.',
+    default: '2GiB',
+  }),
+  'log.maxAge': setting(duration({ from: '1s', to: '90d' }), {
+    help: 'How long the local log keeps what is not delivered.',
+    default: '24h',
+  }),
+  'geo.city': setting(database, { help: 'City or country database.', unset: 'no geo' }),
+  'geo.asn': setting(database, { help: 'Database of autonomous systems.', unset: 'no network' }),
+  'geo.detail': setting(choice(['country', 'region', 'city']), {
+    help: 'How finely events tell where a client is.',
+    default: 'region',
+  }),
+  'limits.headerBytes': setting(size({ from: '4KiB', to: '64KiB' }), {
+    help: 'Longest head of a request.',
+    default: '16KiB',
+  }),
+  'limits.connections': setting(integer(1, 1_000_000), {
+    help: 'Most client connections.',
+    default: '20000',
+  }),
+  'limits.upstreamRequests': setting(integer(1, 100_000), {
+    help: 'Most requests at a time to the registry.',
+    default: '1024',
+  }),
+  'limits.manifestBytes': setting(size({ from: '1KiB', to: '64MiB' }), {
+    help: 'Longest manifest that is kept and read; longer ones are only relayed.',
+    default: '8MiB',
+  }),
+  'limits.manifestCacheBytes': setting(size({ from: '64KiB', to: '64GiB' }), {
+    help: 'Size of the manifest cache.',
+    default: '64MiB',
+  }),
+  'limits.firstByteTimeout': setting(duration({ from: '10ms', to: '10m' }), {
+    help: 'Longest wait for the first byte of the registry.',
+    default: '30s',
+  }),
+  'limits.minRate': setting(size({ from: '0', to: '1GiB' }), {
+    help: 'Bytes per second below which a client counts as gone; 0: never.',
+    default: '1KiB',
+  }),
+  'limits.requestTimeout': setting(duration({ from: '100ms', to: '7d' }), {
+    help: 'Longest time of a whole request.',
+    default: '6h',
+  }),
+  logLevel: setting(choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']), {
+    help: 'Least important line that is logged.',
+    flag: 'log-level',
+    variable: 'WAYBILL_LOG_LEVEL',
+    default: 'info',
+  }),
+} as const satisfies Readonly<Record<string, Setting>>
+
+export type Key = keyof typeof settings
+
+type Read<S> = S extends { kind: Kind<infer T> } ? T : never
+type Missing<S> = S extends { nullable: true } ? null : S extends { default: string } ? never : null
+
+/** What a key holds once defaults are filled in; of a list, what each member holds. */
+export type ValueOf<K extends Key> = Read<(typeof settings)[K]> | Missing<(typeof settings)[K]>
+
+/** The same table without the exact types, for those that walk it. */
+export const settingsByKey: ReadonlyMap<string, Setting> = new Map<string, Setting>(Object.entries(settings))
+
+/** The file itself: a flag and a variable, but no key. */
+export const configFlag = { flag: 'config', variable: 'WAYBILL_CONFIG' } as const
+
+/**
+ * Keys of the contract whose part comes in a later version, with all below them: refused, because an
+ * accepted key that does nothing would be a silent wrong answer.
+ */
+export const laterKeys: readonly string[] = [
+  'domains',
+  'proxyProtocol',
+  'geo.company',
+  'geo.overrides',
+  'privacy',
+  'limits.connectionsPerClient',
+  'block',
+]
