@@ -53,6 +53,16 @@ test('a tag is resolved by HEAD each time, its manifest fetched once', async () 
   expect(front.manifests.map((notice) => notice.digest)).toEqual([digest])
 })
 
+test('what is left of the rate limit is told', async () => {
+  upstream.answer('/v2/app/manifests/1.0', {
+    headers: { ...manifestHeaders, 'RateLimit-Remaining': '76;w=21600' },
+    body: manifest,
+  })
+  const answer = await fetch(`${front.url}/v2/app/manifests/1.0`, { method: 'HEAD' })
+  expect(answer.headers.get('ratelimit-remaining')).toBe('76;w=21600')
+  expect(front.rateLimits).toEqual([76])
+})
+
 test('concurrent misses share one request, which outlives its first client', async () => {
   const gate = createGate()
   upstream.answer(`/v2/app/manifests/${digest}`, {

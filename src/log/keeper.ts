@@ -39,7 +39,7 @@ export type Bounds = {
   /** Unix ms. */
   now: number
   /** Streams that have a writer, or are about to get one: their newest segment and their folder stay. */
-  liveStreams: ReadonlySet<string>
+  liveStreams: Pick<ReadonlySet<string>, 'has'>
 }
 
 export type BoundsResult = {

@@ -61,8 +61,8 @@ function createFixture() {
     upstreams: ['registry.example'],
     shared,
     rings: () => [
-      { records: state.records, dropped: { full: 2 }, usedBytes: 25, capacityBytes: 100, oldestMs: 1500 },
-      { records: 1, dropped: { full: 1 }, usedBytes: 0, capacityBytes: 100, oldestMs: null },
+      { records: state.records, dropped: { full: 2 }, usedRatio: 0.25, oldestMs: 1500 },
+      { records: 1, dropped: { full: 1 }, usedRatio: 0, oldestMs: null },
     ],
     log: () => ({ bytes: 4096, targets: [{ target: 'sessions', undelivered: 3, oldestMs: 2000 }] }),
     workers: () => ({ count: 2, busy: 1 }),

@@ -14,8 +14,8 @@ export type RingState = {
   records: number
   /** By reason (a bounded list of the ring's). */
   dropped: Readonly<Record<string, number>>
-  usedBytes: number
-  capacityBytes: number
+  /** 0 to 1. */
+  usedRatio: number
   /** Age of the oldest record that is not yet safe; null: there is none. */
   oldestMs: number | null
 }
@@ -108,7 +108,7 @@ function pipelineMetrics({ rings, log, workers }: MetricSources): MetricDefiniti
       collect: () =>
         rings().map((ring, index) => ({
           labels: { ring: String(index) },
-          value: ring.usedBytes / ring.capacityBytes,
+          value: ring.usedRatio,
         })),
     },
     {

@@ -77,7 +77,7 @@ export const sharedMetrics = {
   waybill_log_dropped_records_total: counter(
     'Records that left the log undelivered, or never got in.',
     ['reason'],
-    [['max_bytes'], ['max_age'], ['corrupt'], ['write_failed'], ['other']],
+    [['log_full'], ['log_expired'], ['corrupt'], ['other']],
   ),
   waybill_sessions_open: gauge('Sessions that wait for more requests or for their turn.'),
   waybill_sessions_closed_total: counter('Sessions that were summarised and forgotten.'),
@@ -106,7 +106,10 @@ export const sharedMetrics = {
   waybill_dead_letters_total: counter(
     'Records set aside because no worker could handle them, by reason.',
     ['reason'],
-    [['decode'], ['enrich'], ['append'], ['too_large'], ['rejected'], ['crash'], ['other']],
+    [
+      ...['enrichment', 'worker_exit', 'out_of_memory', 'timeout'],
+      ...['message_too_large', 'invalid_timestamp', 'invalid_record', 'other'],
+    ].map((reason) => [reason]),
   ),
 } as const satisfies Record<`waybill_${string}`, SharedMetric>
 

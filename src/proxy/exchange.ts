@@ -43,6 +43,8 @@ export type Exchange = {
   readonly accept: string
   readonly ifNoneMatch: string
   readonly blobs: 'redirect' | 'stream'
+  /** It reached a route; what did not is counted in metrics, and leaves no record. */
+  readonly isRecorded: boolean
   /** Monotonic ms of the start. */
   readonly startedMs: number
   sender: Sender | null
@@ -94,17 +96,18 @@ export function createExchanges(options: {
       record.bytesSent,
     )
     if (record.aborted) counters.countAbort()
+    exchange.sender = null
+    if (!exchange.isRecorded) return
     record.kind = 'request'
     if (record.sequence < 0) record.sequence = records.nextSequence()
     records.write(record)
-    exchange.sender = null
   }
 
   const leaveHeartbeat = (exchange: Exchange, nowMs: number): void => {
     const { record } = exchange
     exchange.nextHeartbeatMs = nowMs + heartbeatMs
     // Before the answer has begun there is nothing to say of it.
-    if (record.status === 0) return
+    if (record.status === 0 || !exchange.isRecorded) return
     record.kind = 'heartbeat'
     record.durationMs = nowMs - exchange.startedMs
     if (record.sequence < 0) record.sequence = records.nextSequence()

@@ -146,6 +146,8 @@ export function createFront(options: FrontOptions): Front {
         accept: request.accept,
         ifNoneMatch: request.ifNoneMatch,
         blobs: route?.blobs ?? 'redirect',
+        isRecorded:
+          domain !== undefined && record.class !== 'other' && (record.repository === '' || route !== null),
         startedMs,
         sender: null,
         over: false,

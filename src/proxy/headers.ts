@@ -160,6 +160,8 @@ function ruleOf(raw: Buffer): NameRule {
  * undici's parser has refused CR and LF in values, so no value can begin a line of its own.
  */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024)
+/** The rules of the answer in hand, by its fields; kept, so that no answer costs an array. */
+const found: NameRule[] = []
 const viaValue = Buffer.from('1.1 waybill')
 
 /** Reads `raw` (names and values in turns) into `fields`, and returns the block; null: larger than can be. */
@@ -169,6 +171,7 @@ export function passDown(raw: readonly Buffer[], fields: AnswerFields): Buffer |
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const value = raw[index + 1] as Buffer
     const rule = ruleOf(raw[index] as Buffer)
+    found[index >> 1] = rule
     if (rule.field) {
       const text = value.toString('latin1')
       // Several lines of one field are one list (RFC 9110 5.3).
@@ -182,7 +185,7 @@ export function passDown(raw: readonly Buffer[], fields: AnswerFields): Buffer |
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = raw[index] as Buffer
     const value = raw[index + 1] as Buffer
-    const rule = ruleOf(name)
+    const rule = found[index >> 1] as NameRule
     if (!rule.passes || nominated.includes(rule.name)) continue
     if (length + name.length + value.length + 4 > scratch.length) return null
     length += lineEnd.copy(scratch, length)

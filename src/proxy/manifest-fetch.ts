@@ -54,7 +54,12 @@ export function ownHeaders(accept: string): HeaderList {
   ]
 }
 
-export function createManifestFetch(options: { upstreams: Upstreams; manifestBytes: number }): ManifestFetch {
+export function createManifestFetch(options: {
+  upstreams: Upstreams
+  manifestBytes: number
+  /** What the upstream says is left of its rate limit: only manifests are counted, so only their answers say it. */
+  onRateLimit(upstream: number, remaining: number): void
+}): ManifestFetch {
   const heads = new Map<string, Waiter<Resolved>[]>()
   const gets = new Map<string, Waiter<CachedManifest>[]>()
 
@@ -80,25 +85,37 @@ export function createManifestFetch(options: { upstreams: Upstreams; manifestByt
 
   return {
     head: (key, ask, waiter) =>
-      share(heads, key, waiter, (settle) => options.upstreams.ask(ask, headSink(settle))),
+      share(heads, key, waiter, (settle) =>
+        options.upstreams.ask(ask, headSink(options.onRateLimit, settle)),
+      ),
     get: (key, ask, digest, waiter) =>
       share(gets, key, waiter, (settle) =>
-        options.upstreams.ask(ask, bodySink(digest, options.manifestBytes, settle)),
+        options.upstreams.ask(ask, bodySink(digest, options.manifestBytes, options.onRateLimit, settle)),
       ),
   }
 }
 
-function readHead(status: number, raw: readonly Buffer[]): Resolved | null {
+type RateLimited = (upstream: number, remaining: number) => void
+
+function readHead(
+  call: UpstreamCall,
+  status: number,
+  raw: readonly Buffer[],
+  onRateLimit: RateLimited,
+): Resolved | null {
   const fields = emptyFields()
   const block = passDown(raw, fields)
+  // `100;w=21600`, as Docker Hub writes it.
+  const remaining = Number.parseInt(fields.rateLimitRemaining, 10)
+  if (remaining >= 0) onRateLimit(call.ask.upstream, remaining)
   return block && { status, fields, block: Buffer.from(block) }
 }
 
-function headSink(settle: Waiter<Resolved>): Sink {
+function headSink(onRateLimit: RateLimited, settle: Waiter<Resolved>): Sink {
   let resolved: Resolved | null = null
   return {
-    head(_call, status, raw) {
-      resolved = readHead(status, raw)
+    head(call, status, raw) {
+      resolved = readHead(call, status, raw, onRateLimit)
     },
     data() {},
     end: () => settle(resolved ? { kind: 'ok', value: resolved } : { kind: 'failed', reason: 'protocol' }),
@@ -106,7 +123,12 @@ function headSink(settle: Waiter<Resolved>): Sink {
   }
 }
 
-function bodySink(digest: string, manifestBytes: number, settle: Waiter<CachedManifest>): Sink {
+function bodySink(
+  digest: string,
+  manifestBytes: number,
+  onRateLimit: RateLimited,
+  settle: Waiter<CachedManifest>,
+): Sink {
   let resolved: Resolved | null = null
   const chunks: Buffer[] = []
   let length = 0
@@ -116,7 +138,7 @@ function bodySink(digest: string, manifestBytes: number, settle: Waiter<CachedMa
   }
   return {
     head(call, status, raw) {
-      resolved = readHead(status, raw)
+      resolved = readHead(call, status, raw, onRateLimit)
       if (!resolved) leave(call, { kind: 'failed', reason: 'protocol' })
       else if (status !== 200) leave(call, { kind: 'answer', resolved })
       else if (Number(resolved.fields.contentLength) > manifestBytes) leave(call, { kind: 'too-large' })

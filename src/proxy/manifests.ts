@@ -35,7 +35,11 @@ const plainPlan: RelayPlan = { head: () => 'relay' }
 export function createManifests(options: ManifestOptions): Manifests {
   const { exchanges, upstreams, counters } = options
   const cache = createManifestCache(options.cacheBytes)
-  const fetch = createManifestFetch({ upstreams, manifestBytes: options.manifestBytes })
+  const fetch = createManifestFetch({
+    upstreams,
+    manifestBytes: options.manifestBytes,
+    onRateLimit: (upstream, remaining) => counters.setRatelimitRemaining(upstream, remaining, Date.now()),
+  })
 
   const relayAsIs = (exchange: Exchange): void => {
     startRelay(upstreams, options.relay, exchange, plainPlan, askFor(exchange, exchange.upstreamHeaders))

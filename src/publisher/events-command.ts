@@ -6,17 +6,15 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { PackageEvent } from '../record/events.ts'
 import { csvHeader, toCsvLine } from './csv.ts'
-import { parseSince } from './since.ts'
 
 export type ReadEventsOptions = {
   /** The SQLite file. */
   path: string
-  /** RFC 3339 time or duration; null: from the beginning. Compared with `ended_at`. */
-  since: string | null
+  /** Unix ms; null: from the beginning. Compared with `ended_at`. */
+  sinceMs: number | null
   /** Goes on with what is published from now on, until `signal` aborts. */
   follow: boolean
   format: 'ndjson' | 'csv'
-  now?: () => number
   pollMs?: number
 }
 
@@ -39,11 +37,8 @@ export async function readEvents(
   write: (line: string) => void | Promise<void>,
   signal: AbortSignal,
 ): Promise<ReadEventsResult> {
-  const { path, follow, format, now = Date.now, pollMs = 500 } = options
-  const since = options.since === null ? 0 : parseSince(options.since, now())
-  if (since === null) {
-    return { ok: false, error: `--since: ${options.since} is neither a time nor a duration such as 24h` }
-  }
+  const { path, follow, format, pollMs = 500 } = options
+  const since = options.sinceMs ?? 0
   if (!existsSync(path)) {
     return { ok: false, error: `${path}: no events are stored here yet (start waybill serve, or see --data)` }
   }

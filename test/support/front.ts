@@ -12,6 +12,8 @@ export type TestFront = {
   records: WaybillRecord[]
   manifests: ManifestNotice[]
   upstreamErrors: UpstreamErrorReason[]
+  /** What was told of `RateLimit-Remaining`. */
+  rateLimits: number[]
   untrustedForwarded(): number
   proxy: TestedProxy
   /** A token of this front. */
@@ -43,6 +45,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const records: WaybillRecord[] = []
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
+  const rateLimits: number[] = []
   let sequence = 0
   let untrusted = 0
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
@@ -86,7 +89,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       },
       countUpstream: nothing,
       countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
-      setRatelimitRemaining: nothing,
+      setRatelimitRemaining: (_index, remaining) => rateLimits.push(remaining),
     },
     records: {
       nextSequence: () => sequence++,
@@ -106,6 +109,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     records,
     manifests,
     upstreamErrors,
+    rateLimits,
     untrustedForwarded: () => untrusted,
     proxy,
     async token() {

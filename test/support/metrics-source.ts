@@ -45,7 +45,7 @@ export async function startMetricsSource(): Promise<{ target: string; stop(): Pr
     proxies: [sab],
     upstreams,
     shared,
-    rings: () => [{ records, dropped: { full: records }, usedBytes: 10, capacityBytes: 100, oldestMs: 20 }],
+    rings: () => [{ records, dropped: { full: records }, usedRatio: 0.1, oldestMs: 20 }],
     log: () => ({ bytes: 10, targets: [{ target: 'sessions', undelivered: 1, oldestMs: 5 }] }),
     workers: () => ({ count: 2, busy: 1 }),
     dependencies,

@@ -1,0 +1,44 @@
+/** The two small parts of a delivery: entries out of a frame, and a send that ends. */
+import type { LogEntry } from '../record/events.ts'
+
+export type SendFailure = 'timeout' | 'error'
+
+export type EntryFilter = (entry: LogEntry) => boolean
+
+/** The entries that the target wants; `unreadable`: lines that are no JSON. */
+export function entriesOf(payload: Buffer, filter: EntryFilter): { entries: LogEntry[]; unreadable: number } {
+  const entries: LogEntry[] = []
+  let unreadable = 0
+  for (const line of payload.toString().split('\n')) {
+    if (line === '') continue
+    try {
+      const entry: LogEntry = JSON.parse(line)
+      if (filter(entry)) entries.push(entry)
+    } catch {
+      unreadable++
+    }
+  }
+  return { entries, unreadable }
+}
+
+/** Null when it succeeded. A send that comes to its end after the timeout is not heard any more. */
+export async function sendWithin(
+  timeoutMs: number,
+  send: (signal: AbortSignal) => Promise<unknown>,
+): Promise<SendFailure | null> {
+  const timeout = new AbortController()
+  const { promise, resolve } = Promise.withResolvers<SendFailure>()
+  const timer = setTimeout(() => {
+    timeout.abort()
+    resolve('timeout')
+  }, timeoutMs)
+  const sent = Promise.resolve()
+    .then(() => send(timeout.signal))
+    .then(
+      () => null,
+      () => 'error' as const,
+    )
+  const failure = await Promise.race([sent, promise])
+  clearTimeout(timer)
+  return failure
+}
