@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Kafka, logLevel } from 'kafkajs'
 import { freePort, removeFolder, run, startProcess, temporaryFolder } from './processes.ts'
@@ -11,8 +12,8 @@ export type KafkaBroker = {
   brokers: string[]
   pid: number
   stop(): Promise<void>
-  /** Stops (killed: as in a crash) and starts again on the same port with the same data. */
-  restart(options?: { kill?: boolean }): Promise<void>
+  /** Stops (killed: as in a crash), stays away for `awayMs` (0) and starts again on the same port with the same data. */
+  restart(options?: { kill?: boolean; awayMs?: number }): Promise<void>
   /** Stops the process where it is: connections stay open and nothing answers. */
   pause(): void
   resume(): void
@@ -132,8 +133,9 @@ export async function startKafka(): Promise<KafkaBroker> {
       await broker.stop('SIGKILL')
       removeFolder(folder)
     },
-    async restart({ kill = false } = {}) {
+    async restart({ kill = false, awayMs = 0 } = {}) {
       await broker.stop(kill ? 'SIGKILL' : 'SIGTERM', 30_000)
+      await delay(awayMs)
       broker = await start()
     },
     pause: () => broker.signal('SIGSTOP'),

@@ -1,4 +1,5 @@
 /** One real Redis on a free port, and a dump of all it holds. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { freePort, removeFolder, startProcess, temporaryFolder } from './processes.ts'
 
@@ -8,8 +9,8 @@ export type RedisServer = {
   port: number
   pid: number
   stop(): Promise<void>
-  /** Ends and starts again on the same port; the data stays only with `persist`. */
-  restart(options?: { kill?: boolean }): Promise<void>
+  /** Ends, stays away for `awayMs` (0) and starts again on the same port; the data stays only with `persist`. */
+  restart(options?: { kill?: boolean; awayMs?: number }): Promise<void>
   /** Stops the process where it is: connections stay open and nothing answers. */
   pause(): void
   resume(): void
@@ -42,8 +43,9 @@ export async function startRedis(
       await server.stop()
       removeFolder(folder)
     },
-    async restart({ kill = false } = {}) {
+    async restart({ kill = false, awayMs = 0 } = {}) {
       await server.stop(kill ? 'SIGKILL' : 'SIGTERM')
+      await delay(awayMs)
       server = await start()
     },
     pause: () => server.signal('SIGSTOP'),

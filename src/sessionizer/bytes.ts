@@ -1,0 +1,117 @@
+/** Compact binary values: what the fact and context codecs are made of. */
+
+const hexText = /^(?:[0-9a-f]{2}){4,}$/
+const timeText = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+// A string's head is its length in bytes and its kind.
+const kinds = { none: 0, text: 1, hex: 2, time: 3 } as const
+/** No field of a request event comes near; a bound keeps the scratch space bounded. */
+const maxTextBytes = 1024
+
+export type ByteWriter = {
+  reset(): void
+  byte(value: number): void
+  /** Unsigned, up to 2^53; negative and fractional values are rounded into that range. */
+  varint(value: number): void
+  /** Six bytes, big-endian. */
+  uint48(value: number): void
+  uint32(value: number): void
+  hex(digits: string): void
+  text(value: string | null): void
+  /** A copy of what was written since the reset. */
+  bytes(): Buffer
+}
+
+export function createByteWriter(capacityBytes = 65_536): ByteWriter {
+  const scratch = Buffer.alloc(capacityBytes)
+  let at = 0
+  const writer: ByteWriter = {
+    reset() {
+      at = 0
+    },
+    byte(value) {
+      scratch[at++] = value
+    },
+    varint(value) {
+      let rest = Math.max(0, Math.min(Math.round(value), Number.MAX_SAFE_INTEGER))
+      while (rest >= 128) {
+        scratch[at++] = (rest % 128) | 128
+        rest = Math.floor(rest / 128)
+      }
+      scratch[at++] = rest
+    },
+    uint48(value) {
+      at = scratch.writeUIntBE(value, at, 6)
+    },
+    uint32(value) {
+      at = scratch.writeUInt32BE(value, at)
+    },
+    hex(digits) {
+      at += scratch.write(digits, at, 'hex')
+    },
+    text(value) {
+      if (value === null) {
+        writer.varint(kinds.none)
+      } else if (timeText.test(value) && new Date(value).toISOString() === value) {
+        writer.varint(kinds.time)
+        writer.uint48(Date.parse(value))
+      } else if (value.length <= 2 * maxTextBytes && hexText.test(value)) {
+        writer.varint((value.length / 2) * 4 + kinds.hex)
+        writer.hex(value)
+      } else {
+        const bytes = Buffer.from(value).subarray(0, maxTextBytes)
+        writer.varint(bytes.length * 4 + kinds.text)
+        at += bytes.copy(scratch, at)
+      }
+    },
+    bytes() {
+      return Buffer.from(scratch.subarray(0, at))
+    },
+  }
+  return writer
+}
+
+export type ByteReader = {
+  /** Bytes not read yet. */
+  left(): number
+  byte(): number
+  varint(): number
+  uint48(): number
+  uint32(): number
+  hex(bytes: number): string
+  text(): string | null
+}
+
+/** Throws a RangeError when the bytes end early. */
+export function createByteReader(bytes: Buffer): ByteReader {
+  let at = 0
+  function take(count: number): Buffer {
+    if (at + count > bytes.length) throw new RangeError('The packed value ends early.')
+    at += count
+    return bytes.subarray(at - count, at)
+  }
+  const reader: ByteReader = {
+    left: () => bytes.length - at,
+    byte: () => take(1).readUInt8(0),
+    varint() {
+      let value = 0
+      let factor = 1
+      for (let next = 128; next >= 128; factor *= 128) {
+        next = reader.byte()
+        value += (next % 128) * factor
+      }
+      return value
+    },
+    uint48: () => take(6).readUIntBE(0, 6),
+    uint32: () => take(4).readUInt32BE(0),
+    hex: (count) => take(count).toString('hex'),
+    text() {
+      const head = reader.varint()
+      const kind = head % 4
+      const length = (head - kind) / 4
+      if (kind === kinds.none) return null
+      if (kind === kinds.time) return new Date(reader.uint48()).toISOString()
+      return kind === kinds.hex ? reader.hex(length) : take(length).toString('utf8')
+    },
+  }
+  return reader
+}

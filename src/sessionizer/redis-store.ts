@@ -1,0 +1,264 @@
+/** Sessions in Redis: any number of nodes share them. Each method is one script call a shard. */
+import { randomBytes } from 'node:crypto'
+import { performance } from 'node:perf_hooks'
+import type { LogEntry, Manifest } from '../record/events.ts'
+import {
+  factKey,
+  groupIds,
+  packSessions,
+  redirectFacts,
+  type SessionFacts,
+  sortEntries,
+} from './entry-batch.ts'
+import { packTraces, unpackTraces } from './event-trace.ts'
+import { longSession, shortSession } from './fact-codec.ts'
+import { decidedMs, undecidedMs } from './join-index.ts'
+import { createManifestCache } from './manifest-cache.ts'
+import { connectRedis, type RedisConnectionOptions } from './redis-client.ts'
+import { createRedisKeys, shardCount } from './redis-keys.ts'
+import { contextFields, joinFields, joinName, readSession } from './redis-session.ts'
+import { earlyMs, nodeLifeMs, passEveryMs, passFacts, type SessionRules } from './schedule.ts'
+import type { ClaimedSession, LoadedSession, Pairing, SessionStore } from './store.ts'
+
+export type RedisStoreOptions = RedisConnectionOptions & {
+  /** Before every key. Default `waybill`. */
+  prefix?: string
+  sessions: SessionRules
+  /** How long the log keeps records: for so long tombstones know them. */
+  tombstoneMs: number
+  /** A node that is silent longer has lost its claims. Default 60 s. */
+  leaseMs?: number
+  /** Sliding lifetime of manifests. Default 90 days. */
+  manifestMs?: number
+}
+
+export type RedisStore = SessionStore & {
+  /** false: not connected within the time. */
+  ready(timeoutMs: number): Promise<boolean>
+  /** Round trip; rejects while Redis cannot be reached. */
+  ping(): Promise<void>
+}
+
+/** Redirects of sessions that were joined never go further than this. */
+const maxHops = 4
+
+export function createRedisStore(options: RedisStoreOptions): RedisStore {
+  const { sessions: rules, tombstoneMs } = options
+  const leaseMs = options.leaseMs ?? 60_000
+  const manifestMs = options.manifestMs ?? 90 * 86_400_000
+  const keys = createRedisKeys(options.prefix ?? 'waybill')
+  const { client, run, ready, close } = connectRedis(options)
+  const ruleArgs = [
+    rules.idleMs,
+    rules.idleHeadMs,
+    rules.idleBuilderMs,
+    earlyMs,
+    passEveryMs,
+    passFacts,
+    rules.maxMs,
+  ]
+  const cache = createManifestCache({
+    fetch: fetchManifests,
+    freshMs: Math.min(3_600_000, manifestMs / 2),
+    nowMs: () => performance.now(),
+  })
+
+  /** Returns the facts of sessions that redirect elsewhere. */
+  async function addToShard(shard: number, sessions: SessionFacts[]): Promise<SessionFacts[]> {
+    const names = [keys.due(shard)]
+    const args: (string | number | Buffer)[] = [...ruleArgs]
+    for (const { sessionId, contexts, facts } of sessions) {
+      names.push(keys.session(sessionId), keys.tombstone(sessionId))
+      const fields = contextFields(contexts)
+      args.push(shortSession(sessionId), fields.length / 2, facts.length, ...fields)
+      for (const fact of facts) args.push(fact.key, fact.startMs, fact.endMs, fact.flags, fact.value)
+    }
+    const redirects = (await run('add-facts', names, args)) as (number | Buffer)[]
+    const moved: SessionFacts[] = []
+    for (let at = 0; at < redirects.length; at += 2) {
+      const session = sessions[Number(redirects[at])]
+      if (session !== undefined) {
+        moved.push(redirectFacts(session, longSession(String(redirects[at + 1]))))
+      }
+    }
+    return moved
+  }
+
+  async function addSessions(sessions: SessionFacts[]): Promise<void> {
+    let rest = sessions
+    for (let hop = 0; hop < maxHops && rest.length > 0; hop++) {
+      const shards = Map.groupBy(rest, (session) => keys.shardOfSession(session.sessionId))
+      const moved = await Promise.all([...shards].map(([shard, group]) => addToShard(shard, group)))
+      rest = moved.flat()
+    }
+  }
+
+  async function fetchManifests(digests: readonly string[]): Promise<Manifest[]> {
+    const texts = await Promise.all(
+      digests.map((digest) => client.getex(keys.manifest(digest), 'PX', manifestMs)),
+    )
+    return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as Manifest]))
+  }
+
+  async function claimShard(shard: number, watermarkMs: number, max: number): Promise<ClaimedSession[]> {
+    const [due, leased] = await Promise.all([
+      client.zrangebyscore(keys.due(shard), '-inf', watermarkMs, 'LIMIT', 0, max),
+      // The script looks at the time; the oldest leases are the first to run out.
+      client.zrangebyscore(keys.leased(shard), '-inf', '+inf', 'LIMIT', 0, max),
+    ])
+    const members = [...new Set([...due, ...leased])]
+    if (members.length === 0) return []
+    const lease = randomBytes(9).toString('base64url')
+    const names = members.flatMap((member) => {
+      const sessionId = longSession(member)
+      return [keys.session(sessionId), keys.tombstone(sessionId)]
+    })
+    const reply = await run(
+      'claim',
+      [keys.due(shard), keys.leased(shard), ...names],
+      [watermarkMs, leaseMs, lease, ...members],
+    )
+    const rows = reply as (number | Buffer | null | Buffer[])[]
+    const claimed: ClaimedSession[] = []
+    for (let at = 0; at < rows.length; at += 3) {
+      const sessionId = longSession(members[Number(rows[at])] ?? '')
+      const session = readSession(sessionId, rows[at + 2] as Buffer[])
+      const earlier = unpackTraces((rows[at + 1] as Buffer | null) ?? Buffer.alloc(0))
+      claimed.push({ sessionId, lease, ...session, earlier })
+    }
+    return claimed
+  }
+
+  return {
+    ready,
+    async ping() {
+      await client.ping()
+    },
+
+    async addEntries(entries: readonly LogEntry[]) {
+      const batch = sortEntries(entries)
+      const joins = Map.groupBy(batch.joins, (join) => keys.shardOfJoin(join.joinKey))
+      // Facts last: a session may close once its facts are there, and must find its join entries then.
+      await Promise.all([
+        ...batch.manifests.map((manifest) =>
+          client.set(keys.manifest(manifest.digest), JSON.stringify(manifest), 'PX', manifestMs),
+        ),
+        ...[...joins.values()].map((group) =>
+          run(
+            'add-joins',
+            group.flatMap(({ joinKey }) => [keys.undecided(joinKey), keys.decided(joinKey)]),
+            [
+              undecidedMs,
+              ...group.flatMap(({ entries: list }) => [list.length, ...list.flatMap(joinFields)]),
+            ],
+          ),
+        ),
+      ])
+      await addSessions(batch.sessions)
+    },
+
+    async claimDue({ watermarkMs, max }) {
+      const each = Math.max(1, Math.ceil(max / shardCount))
+      const shards = Array.from({ length: shardCount }, (_, shard) => claimShard(shard, watermarkMs, each))
+      return (await Promise.all(shards)).flat()
+    },
+
+    async load(sessionId): Promise<LoadedSession | null> {
+      const [fields, traces] = await Promise.all([
+        client.callBuffer('HGETALL', keys.session(sessionId)) as Promise<Buffer[]>,
+        client.hgetBuffer(keys.tombstone(sessionId), 'd'),
+      ])
+      if (fields.length === 0) return null
+      const earlier = unpackTraces(traces ?? Buffer.alloc(0))
+      return { sessionId, ...readSession(sessionId, fields), earlier }
+    },
+
+    async pair({ joinKey, sessionId, kinds, limits }) {
+      const reply = await run(
+        'pair',
+        [keys.undecided(joinKey), keys.decided(joinKey)],
+        [limits.upToMs, limits.windowMs, decidedMs, ...kinds.map((kind) => joinName(kind, sessionId))],
+      )
+      const rows = reply as (number | Buffer)[]
+      const pairing: Pairing = { target: null, source: null }
+      for (let at = 0; at < rows.length; at += 2) {
+        const partner = (rows[at + 1] as Buffer).toString('hex')
+        if (kinds[Number(rows[at])] === 'a') pairing.target = partner
+        else pairing.source = partner
+      }
+      return pairing
+    },
+
+    async move({ from, to, facts }) {
+      const stored = facts.map(({ fact }) => fact)
+      await addSessions(packSessions(stored, to))
+      const shard = keys.shardOfSession(from)
+      await run(
+        'redirect',
+        [keys.due(shard), keys.leased(shard), keys.session(from), keys.tombstone(from)],
+        [shortSession(from), shortSession(to), tombstoneMs, ...stored.map(factKey)],
+      )
+    },
+
+    async closeSession(request) {
+      const { sessionId, remaining } = request
+      const shard = keys.shardOfSession(sessionId)
+      const groups = groupIds(request.countedIds)
+      const done = await run(
+        'close',
+        [keys.due(shard), keys.leased(shard), keys.session(sessionId), keys.tombstone(sessionId)],
+        [
+          shortSession(sessionId),
+          request.lease,
+          request.arrivals,
+          request.watermarkMs,
+          request.closedThroughMs ?? '',
+          tombstoneMs,
+          packTraces(request.earlier),
+          remaining?.nextCheckMs ?? '',
+          remaining?.state.firstMs ?? '',
+          remaining?.state.lastMs ?? '',
+          remaining?.state.flags ?? '',
+          groups.length,
+          ...groups.flatMap(({ head, lows }) => [head, lows]),
+        ],
+      )
+      return done === 1
+    },
+
+    async release({ sessionId, lease, nextCheckMs }) {
+      const shard = keys.shardOfSession(sessionId)
+      await run(
+        'release',
+        [keys.due(shard), keys.leased(shard), keys.session(sessionId)],
+        [shortSession(sessionId), lease, nextCheckMs],
+      )
+    },
+
+    loadManifests: (digests) => cache.load(digests),
+
+    async publishWatermark(node, oldestMs) {
+      await run('watermark', [keys.nodes], [node, oldestMs, nodeLifeMs(rules)])
+    },
+
+    async lowestWatermark() {
+      const lowest = (await run('watermark', [keys.nodes], ['', 0, nodeLifeMs(rules)])) as Buffer | null
+      return lowest === null ? null : Number(lowest)
+    },
+
+    async storeTimeMs() {
+      const [seconds, microseconds] = await client.time()
+      return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+    },
+
+    async openSessions() {
+      const shards = Array.from({ length: shardCount }, (_, shard) => [keys.due(shard), keys.leased(shard)])
+      const counts = await Promise.all(shards.flat().map((key) => client.zcard(key)))
+      return counts.reduce((sum, count) => sum + count, 0)
+    },
+
+    async close() {
+      close()
+    },
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * The session thread's loop: claims due sessions, joins, summarises, publishes, and only then closes them; so an
+ * event is published at least once, always under the same id.
+ */
+import { performance } from 'node:perf_hooks'
+import type { PackageEvent } from '../record/events.ts'
+import type { SessionRules } from './schedule.ts'
+import { createSessionWork, type Prepared, type SummaryTools } from './session-work.ts'
+import { createSteadyClock } from './steady-clock.ts'
+import type { ClaimedSession, SessionClosing } from './store.ts'
+
+export type SessionLoopLog = {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export type SessionLoopMetrics = {
+  /** Sessions open in the store, every few seconds. */
+  open?(count: number): void
+  /** Sessions closed as a whole. */
+  closed?(count: number): void
+  /** Facts that came after their pull was published and were dropped. */
+  late?(facts: number): void
+  /** From the end of a pull to its publication; one call for each event. */
+  eventDelayMs?(ms: number): void
+}
+
+export type SessionLoopOptions = SummaryTools & {
+  store: SessionClosing
+  /** Resolves when the events are safe; rejects to have them again later. */
+  publish(events: PackageEvent[]): Promise<void>
+  /** Unix ms of this node's oldest record that no store has yet; now when there is none. */
+  watermark(): number
+  node: string
+  sessions: SessionRules
+  log: SessionLoopLog
+  metrics?: SessionLoopMetrics
+  /** Between sweeps. Default 250; 0: only `sweep()` runs them. */
+  intervalMs?: number
+  /** Sessions claimed at a time. Default 64. */
+  batch?: number
+  /** Wait after a failure, doubled for each in a row. Default 500 ms to 30 s. */
+  backoffMs?: { first: number; longest: number }
+}
+
+export type SessionLoop = {
+  /** Handles all that is due now; never rejects. Returns the number of events published. */
+  sweep(): Promise<number>
+  /** Finishes the running sweep and starts no other; open sessions stay in the store. */
+  drain(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A sweep ends after so many rounds, so that the watermark is published in time. */
+const maxRounds = 20
+const countEveryMs = 5000
+
+export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
+  const { store, log, node, sessions: rules, metrics = {}, intervalMs = 250, batch = 64 } = options
+  const backoff = options.backoffMs ?? { first: 500, longest: 30_000 }
+  const steady = createSteadyClock(() => performance.now())
+  const work = createSessionWork({
+    ...options,
+    onLate: (facts) => metrics.late?.(facts),
+    onUnreadable: (facts) => log.error({ facts }, 'Stored facts could not be read and were dropped.'),
+  })
+  let timer: NodeJS.Timeout | null = null
+  let running: Promise<number> | null = null
+  let stopped = false
+  let failures = 0
+  let pausedUntilMs = 0
+  let countedMs = Number.NEGATIVE_INFINITY
+
+  function succeed(): void {
+    if (failures > 0) log.info({ failures }, 'Sessions are closed again.')
+    failures = 0
+  }
+
+  function fail(error: unknown, what: string): void {
+    if (failures === 0) log.warn({ err: error }, what)
+    const waitMs = Math.min(backoff.first * 2 ** Math.min(failures, 20), backoff.longest)
+    failures++
+    pausedUntilMs = performance.now() + waitMs
+  }
+
+  async function effectiveWatermark(): Promise<{ nowMs: number; watermarkMs: number }> {
+    await store.publishWatermark(node, options.watermark())
+    const [lowest, storeMs] = await Promise.all([store.lowestWatermark(), store.storeTimeMs()])
+    const nowMs = steady(storeMs)
+    // A node that lags holds the others no longer than the capped lateness.
+    const heldMs = Math.max(lowest ?? nowMs, nowMs - rules.latenessMs)
+    return { nowMs, watermarkMs: Math.floor(Math.min(nowMs, heldMs)) }
+  }
+
+  async function prepare(claimed: ClaimedSession, watermarkMs: number): Promise<Prepared | null> {
+    try {
+      return await work.prepare(claimed, watermarkMs)
+    } catch (error) {
+      // A session that cannot be summarised must not stop the others; it is tried again with them.
+      log.error({ err: error, session: claimed.sessionId }, 'A session could not be summarised.')
+      const { sessionId, lease } = claimed
+      await store.release({ sessionId, lease, nextCheckMs: watermarkMs + backoff.longest })
+      return null
+    }
+  }
+
+  async function publishAll(prepared: readonly Prepared[], nowMs: number): Promise<boolean> {
+    const events = prepared.flatMap((one) => one.events)
+    if (events.length === 0) return true
+    try {
+      await options.publish(events)
+    } catch (error) {
+      fail(error, 'Package events could not be published; they are kept and tried again.')
+      return false
+    }
+    for (const event of events) metrics.eventDelayMs?.(Math.max(0, nowMs - Date.parse(event.ended_at)))
+    return true
+  }
+
+  async function finish(prepared: readonly Prepared[], isPublished: boolean, watermarkMs: number) {
+    await Promise.all(
+      prepared.map(async ({ events, request }) => {
+        const { sessionId, lease } = request
+        if (!isPublished && events.length > 0) {
+          await store.release({ sessionId, lease, nextCheckMs: watermarkMs })
+        } else if ((await store.closeSession(request)) && request.remaining === null) {
+          metrics.closed?.(1)
+        }
+      }),
+    )
+  }
+
+  async function countOpen(): Promise<void> {
+    if (metrics.open === undefined || performance.now() - countedMs < countEveryMs) return
+    countedMs = performance.now()
+    metrics.open(await store.openSessions())
+  }
+
+  async function handleDue(): Promise<number> {
+    let published = 0
+    for (let round = 0; round < maxRounds && !stopped; round++) {
+      const { nowMs, watermarkMs } = await effectiveWatermark()
+      const claimed = await store.claimDue({ watermarkMs, max: batch })
+      if (claimed.length === 0) break
+      const all = await Promise.all(claimed.map((session) => prepare(session, watermarkMs)))
+      const prepared = all.filter((one) => one !== null)
+      const isPublished = await publishAll(prepared, nowMs)
+      await finish(prepared, isPublished, watermarkMs)
+      if (!isPublished) return published
+      published += prepared.reduce((sum, one) => sum + one.events.length, 0)
+    }
+    await countOpen()
+    succeed()
+    return published
+  }
+
+  async function sweepOnce(): Promise<number> {
+    if (performance.now() < pausedUntilMs) return 0
+    try {
+      return await handleDue()
+    } catch (error) {
+      fail(error, 'The session store does not answer; sessions stay open until it does.')
+      return 0
+    }
+  }
+
+  function sweep(): Promise<number> {
+    if (running !== null) return running
+    const sweeping = sweepOnce().finally(() => {
+      running = null
+    })
+    running = sweeping
+    return sweeping
+  }
+
+  function schedule(): void {
+    if (stopped || intervalMs === 0) return
+    timer = setTimeout(() => void sweep().then(schedule), intervalMs)
+  }
+
+  async function drain(): Promise<void> {
+    stopped = true
+    if (timer !== null) clearTimeout(timer)
+    await running
+  }
+
+  schedule()
+  return { sweep, drain, close: drain }
+}

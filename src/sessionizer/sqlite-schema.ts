@@ -1,0 +1,152 @@
+/** Tables and statements of the session store in SQLite. */
+import type { DatabaseSync } from 'node:sqlite'
+
+// Ids and keys as text or bytes, times in Unix ms. `session_meta.due` is null while the session is leased;
+// `kept_check` is the check that counts when the lease ends.
+const tables = `
+CREATE TABLE IF NOT EXISTS session_meta (
+  session TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, flags INTEGER NOT NULL,
+  held INTEGER NOT NULL, arrivals INTEGER NOT NULL, pass INTEGER,
+  due INTEGER, lease TEXT, lease_until INTEGER, kept_check INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_due ON session_meta (due) WHERE due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS session_lease ON session_meta (lease_until) WHERE lease_until IS NOT NULL;
+CREATE TABLE IF NOT EXISTS session_fact (
+  session TEXT NOT NULL, field BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (session, field)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session_context (
+  session TEXT NOT NULL, id INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (session, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session_tombstone (
+  session TEXT PRIMARY KEY, through INTEGER, up_to INTEGER, traces BLOB, redirect TEXT, expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_tombstone_expires ON session_tombstone (expires);
+CREATE TABLE IF NOT EXISTS session_counted (
+  session TEXT NOT NULL, head BLOB NOT NULL, lows BLOB NOT NULL, PRIMARY KEY (session, head)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session_join (
+  key TEXT NOT NULL, kind TEXT NOT NULL, session TEXT NOT NULL, digest TEXT NOT NULL, time INTEGER NOT NULL,
+  expires INTEGER NOT NULL, PRIMARY KEY (key, kind, session)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_join_expires ON session_join (expires);
+CREATE TABLE IF NOT EXISTS session_joined (
+  key TEXT NOT NULL, kind TEXT NOT NULL, session TEXT NOT NULL, partner TEXT, expires INTEGER NOT NULL,
+  PRIMARY KEY (key, kind, session)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_joined_expires ON session_joined (expires);
+CREATE TABLE IF NOT EXISTS session_manifest (
+  digest TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_manifest_expires ON session_manifest (expires);
+CREATE TABLE IF NOT EXISTS session_node (node TEXT PRIMARY KEY, oldest INTEGER NOT NULL, seen INTEGER NOT NULL)
+  WITHOUT ROWID;
+`
+
+const statements = {
+  meta: 'SELECT first, last, flags, held, arrivals, pass, due, lease, kept_check FROM session_meta WHERE session = ?',
+  putMeta: `INSERT INTO session_meta (session, first, last, flags, held, arrivals, pass, due, kept_check)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session) DO UPDATE SET first = excluded.first,
+    last = excluded.last, flags = excluded.flags, held = excluded.held, arrivals = excluded.arrivals,
+    pass = excluded.pass, due = excluded.due, kept_check = excluded.kept_check`,
+  setHeld: 'UPDATE session_meta SET held = ? WHERE session = ?',
+  deleteMeta: 'DELETE FROM session_meta WHERE session = ?',
+  due: 'SELECT session FROM session_meta WHERE due <= ? ORDER BY due, session LIMIT ?',
+  lapsed: 'SELECT session FROM session_meta WHERE lease_until <= ? ORDER BY lease_until LIMIT ?',
+  lease: 'UPDATE session_meta SET due = NULL, lease = ?, lease_until = ? WHERE session = ?',
+  unlease:
+    'UPDATE session_meta SET lease = NULL, lease_until = NULL, kept_check = NULL, due = ? WHERE session = ?',
+  count: 'SELECT count(*) AS count FROM session_meta',
+  fact: 'SELECT value FROM session_fact WHERE session = ? AND field = ?',
+  facts: 'SELECT field, value FROM session_fact WHERE session = ?',
+  putFact: 'INSERT OR REPLACE INTO session_fact (session, field, value) VALUES (?, ?, ?)',
+  deleteFact: 'DELETE FROM session_fact WHERE session = ? AND field = ?',
+  deleteFacts: 'DELETE FROM session_fact WHERE session = ?',
+  contexts: 'SELECT id, value FROM session_context WHERE session = ?',
+  putContext: 'INSERT OR IGNORE INTO session_context (session, id, value) VALUES (?, ?, ?)',
+  deleteContexts: 'DELETE FROM session_context WHERE session = ?',
+  tombstone: 'SELECT through, up_to, traces, redirect FROM session_tombstone WHERE session = ?',
+  putTombstone: `INSERT OR REPLACE INTO session_tombstone (session, through, up_to, traces, redirect, expires)
+    VALUES (?, ?, ?, ?, ?, ?)`,
+  counted: 'SELECT lows FROM session_counted WHERE session = ? AND head = ?',
+  putCounted: 'INSERT OR REPLACE INTO session_counted (session, head, lows) VALUES (?, ?, ?)',
+  expiredTombstones: 'SELECT session FROM session_tombstone WHERE expires <= ? LIMIT 1000',
+  deleteTombstone: 'DELETE FROM session_tombstone WHERE session = ?',
+  deleteCounted: 'DELETE FROM session_counted WHERE session = ?',
+  putJoin: `INSERT INTO session_join (key, kind, session, digest, time, expires) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key, kind, session) DO UPDATE SET digest = excluded.digest, time = excluded.time
+    WHERE (excluded.time, excluded.digest) < (time, digest)`,
+  joins: 'SELECT kind, session, digest, time FROM session_join WHERE key = ? AND time <= ?',
+  deleteJoin: 'DELETE FROM session_join WHERE key = ? AND kind = ? AND session = ?',
+  joined: 'SELECT partner FROM session_joined WHERE key = ? AND kind = ? AND session = ?',
+  putJoined:
+    'INSERT OR REPLACE INTO session_joined (key, kind, session, partner, expires) VALUES (?, ?, ?, ?, ?)',
+  expireJoins: 'DELETE FROM session_join WHERE expires <= ?',
+  expireJoined: 'DELETE FROM session_joined WHERE expires <= ?',
+  manifest: 'SELECT value FROM session_manifest WHERE digest = ? AND expires > ?',
+  touchManifest: 'UPDATE session_manifest SET expires = ? WHERE digest = ?',
+  putManifest: 'INSERT OR REPLACE INTO session_manifest (digest, value, expires) VALUES (?, ?, ?)',
+  expireManifests: 'DELETE FROM session_manifest WHERE expires <= ?',
+  putNode: 'INSERT OR REPLACE INTO session_node (node, oldest, seen) VALUES (?, ?, ?)',
+  lowest: 'SELECT min(oldest) AS lowest FROM session_node WHERE seen >= ?',
+} as const
+
+export type StatementName = keyof typeof statements
+export type SqlValue = string | number | null | Uint8Array
+export type SqlRow = Record<string, SqlValue>
+
+export type SessionSql = {
+  run(name: StatementName, ...values: SqlValue[]): number
+  get(name: StatementName, ...values: SqlValue[]): SqlRow | undefined
+  all(name: StatementName, ...values: SqlValue[]): SqlRow[]
+  /** All or nothing; the file has one writer, so nothing is ever waited for. */
+  transaction<T>(work: () => T): T
+}
+
+/** Creates the tables where they are missing. */
+export function openSessionTables(database: DatabaseSync): SessionSql {
+  database.exec(tables)
+  const prepared = new Map<StatementName, ReturnType<DatabaseSync['prepare']>>()
+  function statement(name: StatementName): ReturnType<DatabaseSync['prepare']> {
+    let found = prepared.get(name)
+    if (found === undefined) {
+      found = database.prepare(statements[name])
+      prepared.set(name, found)
+    }
+    return found
+  }
+  return {
+    run: (name, ...values) => Number(statement(name).run(...values).changes),
+    get: (name, ...values) => statement(name).get(...values) as SqlRow | undefined,
+    all: (name, ...values) => statement(name).all(...values) as SqlRow[],
+    transaction(work) {
+      database.exec('BEGIN IMMEDIATE')
+      try {
+        const result = work()
+        database.exec('COMMIT')
+        return result
+      } catch (error) {
+        database.exec('ROLLBACK')
+        throw error
+      }
+    },
+  }
+}
+
+export function bytesOf(row: SqlRow | undefined, column: string): Uint8Array {
+  const value = row?.[column]
+  return value instanceof Uint8Array ? value : new Uint8Array(0)
+}
+
+export function numberOf(row: SqlRow | undefined, column: string): number | null {
+  const value = row?.[column]
+  return typeof value === 'number' ? value : null
+}
+
+export function countOf(row: SqlRow | undefined, column: string): number {
+  return numberOf(row, column) ?? 0
+}
+
+export function textOf(row: SqlRow | undefined, column: string): string | null {
+  const value = row?.[column]
+  return typeof value === 'string' ? value : null
+}

@@ -1,0 +1,89 @@
+/**
+ * The two sides of a session store: what pool workers put in, and what the session thread takes out.
+ * Redis and SQLite keep the same promises; times are Unix ms.
+ */
+import type { LogEntry } from '../record/events.ts'
+import type { EventTrace } from './event-trace.ts'
+import type { JoinEntry, JoinLimits } from './join-index.ts'
+import type { SessionState } from './schedule.ts'
+import type { Fact, Graph } from './types.ts'
+
+export type SessionIngest = {
+  /**
+   * Request events and heartbeats become facts, manifests go into the graph; other entries are passed over.
+   * Idempotent: a fact is stored under its record id. Rejects when anything was not stored: give the whole
+   * batch again.
+   */
+  addEntries(entries: readonly LogEntry[]): Promise<void>
+}
+
+export type StoredFact = {
+  fact: Fact
+  /** It came after the part of the session that it belongs to had been closed. */
+  late: boolean
+}
+
+export type LoadedSession = {
+  sessionId: string
+  /** In order of (time, id). */
+  facts: StoredFact[]
+  /** Ids of what is stored but cannot be read; to be forgotten with the session. */
+  unreadable: string[]
+  /** Facts that came since the last pass; says at the close whether more came meanwhile. */
+  arrivals: number
+  /** Events that earlier closes of this session gave, as far as they still matter; newest last. */
+  earlier: EventTrace[]
+}
+
+/** `lease` proves the claim; it is void once another node has claimed the session. */
+export type ClaimedSession = LoadedSession & { lease: string }
+
+export type CloseRequest = {
+  sessionId: string
+  lease: string
+  /** As loaded. */
+  arrivals: number
+  /** Record ids that were read and are done with: deleted and remembered. */
+  countedIds: readonly string[]
+  /** What is to be remembered of the session's events from now on. */
+  earlier: readonly EventTrace[]
+  watermarkMs: number
+  /** The session is closed as a whole: what starts up to then and comes later is late. null: some facts remain. */
+  closedThroughMs: number | null
+  /** What stays of the facts that were read, and when to look again. */
+  remaining: { state: SessionState; nextCheckMs: number } | null
+}
+
+export type PairRequest = {
+  joinKey: string
+  sessionId: string
+  /** What the session has in the index. */
+  kinds: readonly JoinEntry['kind'][]
+  limits: JoinLimits
+}
+
+/** `target`: this session's HEADs belong to that session. `source`: that session's HEADs belong to this one. */
+export type Pairing = { target: string | null; source: string | null }
+
+export type SessionClosing = {
+  /** Sessions whose check lies at or before the watermark, or whose lease ran out. */
+  claimDue(request: { watermarkMs: number; max: number }): Promise<ClaimedSession[]>
+  /** What is in the session now; null: nothing. */
+  load(sessionId: string): Promise<LoadedSession | null>
+  /** Decides, once and for good, which HEADs and GETs of two tokens are one pull. */
+  pair(request: PairRequest): Promise<Pairing>
+  /** Adds the facts to `to`, then takes them out of `from`, which from now on redirects there. Idempotent. */
+  move(request: { from: string; to: string; facts: readonly StoredFact[] }): Promise<void>
+  /** false: the lease was lost, nothing was changed. */
+  closeSession(request: CloseRequest): Promise<boolean>
+  /** Gives the claim back unchanged. */
+  release(request: { sessionId: string; lease: string; nextCheckMs: number }): Promise<void>
+  loadManifests(digests: readonly string[]): Promise<Graph>
+  publishWatermark(node: string, oldestMs: number): Promise<void>
+  /** Over the nodes that published lately; null: none did. */
+  lowestWatermark(): Promise<number | null>
+  storeTimeMs(): Promise<number>
+  openSessions(): Promise<number>
+}
+
+export type SessionStore = SessionIngest & SessionClosing & { close(): Promise<void> }

@@ -1,0 +1,117 @@
+/**
+ * From the facts of one session and the manifest graph to package events: what is a pull, and what was it?
+ * docs/sessions.md is the model; section numbers in comments are those of its sources.
+ */
+import { isClosedAt } from './pull/closing.ts'
+import { joinFact } from './pull/join.ts'
+import { judge } from './pull/kind.ts'
+import { createPackageEvent } from './pull/package-event.ts'
+import { isTokenPull, type Pull } from './pull/pull.ts'
+import { compareFacts, isChallenge, orderFacts, parseReference } from './pull/request.ts'
+import { createSession, type KnownTag } from './pull/session.ts'
+import { createSurroundings, type EarlierEvent } from './pull/surroundings.ts'
+import type { Fact, Graph, Summary } from './types.ts'
+
+export type SummaryInput = {
+  /** The session's key in the store. Events name the sessions of their facts instead. */
+  sessionId: string
+  /** In any order, with any repeats. */
+  facts: readonly Fact[]
+  graph: Graph
+  /** Unix ms: all facts that began before it have arrived, or a heartbeat of them. */
+  watermark: number
+  /** The session is idle: everything is decided now. */
+  closing: boolean
+  /** Ms without a request after which a pull is over; a check after 10 s if that is sooner. */
+  idleMs: number
+  /** The node that summarises. Events name the node that served their first request instead. */
+  node: string
+  /** Events that earlier runs made of this session (of the last 10 min): for attempts, batches and inferred tags. */
+  earlier?: readonly EarlierEvent[]
+}
+
+function checkedTags(earlier: readonly EarlierEvent[]): KnownTag[] {
+  return earlier.flatMap(({ kind, tag, digest, ended_at }) =>
+    kind === 'check' && tag !== null && digest !== null ? [{ tag, digest, endMs: Date.parse(ended_at) }] : [],
+  )
+}
+
+/** When (unix ms) the first pull of each token that got all of its image was over. */
+function settledTokens(pulls: readonly Pull[], earlier: readonly EarlierEvent[]): Map<string, number> {
+  const tokens = new Map<string, number>()
+  const settle = (ids: Iterable<string>, endMs: number) => {
+    for (const id of ids) tokens.set(id, Math.min(endMs, tokens.get(id) ?? endMs))
+  }
+  for (const pull of pulls) {
+    if (isTokenPull(pull) && judge(pull).kind === 'full') settle(pull.sessionIds, pull.endMs)
+  }
+  for (const { session_method, kind, session_ids, ended_at } of earlier) {
+    if (session_method === 'token' && kind === 'full') settle(session_ids, Date.parse(ended_at))
+  }
+  return tokens
+}
+
+/** Blobs that a token asks for again after its pull was over (10.3-12, expired links) make no second pull. */
+function isLateRepeat(pull: Pull, settled: ReadonlyMap<string, number>): boolean {
+  if (pull.origin !== 'orphan' || !isTokenPull(pull)) return false
+  return [...pull.sessionIds].every((id) => (settled.get(id) ?? Number.POSITIVE_INFINITY) <= pull.startMs)
+}
+
+function comparePulls(a: Pull, b: Pull): number {
+  const [first, second] = [a.facts[0], b.facts[0]]
+  return first === undefined || second === undefined ? 0 : compareFacts(first, second)
+}
+
+function joinFacts(input: SummaryInput, counted: readonly Fact[]): Pull[] {
+  const session = createSession(input.graph, input.idleMs, checkedTags(input.earlier ?? []))
+  for (const fact of counted) joinFact(session, fact, (digest) => input.graph.get(digest)?.subject ?? null)
+  // Facts that waited for their root came to it after it.
+  for (const pull of session.pulls) pull.facts.sort(compareFacts)
+  return session.pulls.sort(comparePulls)
+}
+
+/** Pure: the same input gives the same summary, whatever the order and the repeats of its facts. */
+export function summarise(input: SummaryInput): Summary {
+  const earlier = input.earlier ?? []
+  const facts = orderFacts(input.facts)
+  const counted = facts.filter((fact) => !isChallenge(fact))
+  const pulls = joinFacts(input, counted)
+  const settled = settledTokens(pulls, earlier)
+  const around = createSurroundings(pulls, earlier)
+  const summary: Summary = { finished: [], remaining: [], discarded: [] }
+  for (const pull of pulls) {
+    const factIds = pull.facts.map((fact) => fact.id)
+    if (!input.closing && !isClosedAt(pull, input.watermark, input.idleMs))
+      summary.remaining.push(...pull.facts)
+    else if (isLateRepeat(pull, settled)) summary.discarded.push(...factIds)
+    else summary.finished.push({ event: createPackageEvent(pull, around(pull), input.graph), factIds })
+  }
+  for (const fact of facts) if (isChallenge(fact)) summary.discarded.push(fact.id)
+  summary.remaining.sort(compareFacts)
+  return summary
+}
+
+/**
+ * Digests that must be looked up for these facts and are not in the graph: call again with what was found until
+ * none is new. Children of an index are asked for only if blobs were requested that nothing explains yet.
+ */
+export function needsManifests(facts: readonly Fact[], graph: Graph): string[] {
+  const wanted = new Set<string>()
+  const explained = new Set<string>()
+  for (const fact of facts) {
+    if (fact.class !== 'manifest') continue
+    const digest = fact.digest ?? fact.reference
+    if (digest !== null && parseReference(digest).kind === 'digest') wanted.add(digest)
+  }
+  const indexes = [...wanted]
+    .map((digest) => graph.get(digest))
+    .filter((manifest) => manifest?.kind === 'index')
+  for (const manifest of graph.values()) {
+    if (manifest.config !== null) explained.add(manifest.config.digest)
+    for (const layer of manifest.layers) explained.add(layer.digest)
+  }
+  const puzzling = facts.some((fact) => fact.class === 'blob' && !explained.has(fact.reference ?? ''))
+  if (puzzling)
+    for (const index of indexes) for (const child of index?.manifests ?? []) wanted.add(child.digest)
+  return [...wanted].filter((digest) => !graph.has(digest))
+}

@@ -1,0 +1,41 @@
+/** A registry with a few images, and a Waybill before it that keeps every event where tests can read it. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { temporaryFolder } from './processes.ts'
+import type { LoadImage } from './pull-load.ts'
+import { pushImage, type Registry, startRegistry } from './registry.ts'
+import { startWaybill, type Waybill } from './waybill.ts'
+
+export type PulledRegistry = { registry: Registry; images: LoadImage[] }
+
+/** One image with two platforms, one without an index. */
+export async function startPulledRegistry(): Promise<PulledRegistry> {
+  const registry = await startRegistry()
+  const images: LoadImage[] = []
+  for (const [repository, single] of [
+    ['team/app', false],
+    ['tool', true],
+    ['team/base', false],
+  ] as const) {
+    const image = await pushImage(registry, repository, 'v1', { layers: 2, layerBytes: 4096, single })
+    images.push({ repository, tag: 'v1', image })
+  }
+  return { registry, images }
+}
+
+/** `settings`: further lines of the config file. Request events are kept, which is no default. */
+export function startRecordingWaybill(
+  upstream: string,
+  options: { args?: readonly string[]; data?: string; env?: Record<string, string>; settings?: string } = {},
+): Promise<Waybill> {
+  const file = join(temporaryFolder('config'), 'waybill.yaml')
+  writeFileSync(file, `retention: {requests: 1d}\n${options.settings ?? ''}`)
+  return startWaybill({
+    ...(options.data === undefined ? {} : { data: options.data }),
+    ...(options.env === undefined ? {} : { env: options.env }),
+    args: [
+      ...['--config', file, '--upstream', upstream, '--session-idle', '2s'],
+      ...['--proxy-threads', '1', '--workers', '2', ...(options.args ?? [])],
+    ],
+  })
+}

@@ -1,0 +1,159 @@
+/** What every session store promises of sessions that are one pull on two tokens, as tests. */
+import { expect, test } from 'vitest'
+import { factOf } from '../../src/sessionizer/fact.ts'
+import { joinEntryOf, joinKeyOf } from '../../src/sessionizer/join-index.ts'
+import type { ClaimedSession } from '../../src/sessionizer/store.ts'
+import { digestOf, hexId, manifestRequest, recordId, startMs } from './session-facts.ts'
+import { claimOne, closeAll, facts, never, type OpenStore } from './session-store-behaviour.ts'
+
+export function testSessionJoins(open: OpenStore): void {
+  type Step = ['HEAD' | 'GET', session: string, reference: string, at: number]
+  const digest = digestOf('index')
+  const joins: [string, Step[], Record<string, string>][] = [
+    [
+      'HEAD and GET on two tokens',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['GET', 's2', digest, 400],
+      ],
+      { s1: 's2' },
+    ],
+    [
+      'HEAD by digest',
+      [
+        ['HEAD', 's1', digest, 0],
+        ['GET', 's2', digest, 0],
+      ],
+      { s1: 's2' },
+    ],
+    [
+      'GET too late',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['GET', 's2', digest, 9001],
+      ],
+      {},
+    ],
+    [
+      'GET before HEAD',
+      [
+        ['GET', 's2', digest, 0],
+        ['HEAD', 's1', '1.0', 1],
+      ],
+      {},
+    ],
+    [
+      'GET by tag',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['GET', 's2', '1.0', 10],
+      ],
+      {},
+    ],
+    [
+      'one token for all',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['GET', 's1', digest, 5],
+        ['GET', 's2', digest, 9],
+      ],
+      {},
+    ],
+    [
+      'another digest',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['GET', 's2', digestOf('else'), 10],
+      ],
+      {},
+    ],
+    [
+      'two clients behind one address, in order',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['HEAD', 's3', '1.0', 5],
+        ['GET', 's4', digest, 10],
+        ['GET', 's2', digest, 11],
+      ],
+      { s1: 's4', s3: 's2' },
+    ],
+    [
+      'a check between two pulls stays a check',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['GET', 's2', digest, 10],
+        ['HEAD', 's3', '1.0', 20],
+        ['HEAD', 's4', '1.0', 30_000],
+        ['GET', 's5', digest, 30_010],
+      ],
+      { s1: 's2', s4: 's5' },
+    ],
+    [
+      'a HEAD joins one GET only',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['HEAD', 's1', digestOf('else'), 1],
+        ['GET', 's2', digest, 10],
+        ['GET', 's3', digestOf('else'), 11],
+      ],
+      { s1: 's2' },
+    ],
+  ]
+  test.each(joins)('join: %s', async (_, steps, pairs) => {
+    const store = await open()
+    const events = steps.map(([method, session, reference, at], index) =>
+      manifestRequest(recordId(index), method, reference, { at, session_id: hexId(session) }),
+    )
+    await store.addEntries(events.toReversed())
+    const limits = { upToMs: startMs + 60_000, windowMs: 9000 }
+    async function ask(session: string) {
+      const own = events.filter((event) => event.session_id === hexId(session)).map((event) => factOf(event)!)
+      const kinds = [...new Set(own.map((fact) => joinEntryOf(fact)!.kind))]
+      const joinKey = joinKeyOf(own[0]!)
+      return store.pair({ joinKey, sessionId: hexId(session), kinds, limits })
+    }
+    const sessions = [...new Set(steps.map(([, session]) => session))]
+    // The second time everything is decided, and comes again.
+    for (const round of [sessions.toReversed(), sessions]) {
+      for (const session of round) {
+        const source = sessions.filter((one) => pairs[one] === session).map(hexId)[0] ?? null
+        const target = pairs[session] === undefined ? null : hexId(pairs[session])
+        expect(await ask(session), session).toEqual({ target, source })
+      }
+      await store.addEntries(events)
+    }
+  })
+
+  test('moved facts are in their new session, and later ones follow', async () => {
+    const store = await open()
+    const [from, to] = [hexId('from'), hexId('to')]
+    const head = manifestRequest(recordId(1), 'HEAD', '1.0', { session_id: from })
+    const get = manifestRequest(recordId(2), 'GET', digest, { session_id: to, at: 50 })
+    const late = manifestRequest(recordId(3), 'HEAD', '1.0', { session_id: from, at: 60, node: 'another' })
+    await store.addEntries([head, get])
+    const loaded = (await store.load(from))!
+    await store.move({ from, to, facts: loaded.facts })
+    await store.move({ from, to, facts: loaded.facts })
+    await store.addEntries([head, late, get])
+    expect(await store.openSessions()).toBe(1)
+    expect(await store.load(from)).toBeNull()
+    expect(facts(await store.load(to))).toEqual([head, get, late].map((event) => factOf(event)))
+    await store.closeSession(closeAll((await claimOne(store, never)) as ClaimedSession))
+    await store.move({ from, to, facts: loaded.facts })
+    await store.addEntries([head, late])
+    expect(await store.openSessions()).toBe(0)
+  })
+
+  test('facts that come during a move stay to be moved', async () => {
+    const store = await open()
+    const [from, to] = [hexId('from'), hexId('to')]
+    await store.addEntries([manifestRequest(recordId(1), 'HEAD', '1.0', { session_id: from })])
+    const loaded = (await store.load(from))!
+    await store.addEntries([manifestRequest(recordId(2), 'HEAD', '1.0', { session_id: from })])
+    await store.move({ from, to, facts: loaded.facts })
+    expect(facts(await store.load(from)).map(({ id }) => id)).toEqual([recordId(2)])
+    await store.move({ from, to, facts: (await store.load(from))!.facts })
+    expect(await store.load(from)).toBeNull()
+    expect(facts(await store.load(to))).toHaveLength(2)
+  })
+}

@@ -1,0 +1,236 @@
+/** What the session loop promises on any store, as tests. */
+import { expect, test, vi } from 'vitest'
+import type { LogEntry, PackageEvent } from '../../src/record/events.ts'
+import type { SessionRules } from '../../src/sessionizer/schedule.ts'
+import {
+  createSessionLoop,
+  type SessionLoop,
+  type SessionLoopOptions,
+} from '../../src/sessionizer/session-loop.ts'
+import type { SessionStore } from '../../src/sessionizer/store.ts'
+import { needsManifests, summarise } from '../../src/sessionizer/summarise.ts'
+import {
+  digestOf,
+  heartbeat,
+  hexId,
+  imageManifest,
+  indexManifest,
+  manifestRequest,
+  recordId,
+  request,
+  startMs,
+} from './session-facts.ts'
+import { type OpenStore, rules } from './session-store-behaviour.ts'
+
+const log = { info() {}, warn() {}, error() {} }
+
+type Bench = {
+  store: SessionStore
+  loop: SessionLoop
+  published: PackageEvent[]
+  late: number
+  failPublish: boolean
+  /** Runs the loop with the watermark so many ms after the start. */
+  sweepAt(atMs: number): Promise<number>
+}
+
+async function createBench(store: SessionStore, fields: Partial<SessionLoopOptions> = {}): Promise<Bench> {
+  let watermarkMs = startMs
+  const bench: Bench = {
+    store,
+    published: [],
+    late: 0,
+    failPublish: false,
+    sweepAt(atMs) {
+      watermarkMs = startMs + atMs
+      return bench.loop.sweep()
+    },
+    loop: createSessionLoop({
+      store,
+      summarise,
+      needsManifests,
+      publish: async (events) => {
+        if (bench.failPublish) throw new Error('no broker')
+        bench.published.push(...events)
+      },
+      watermark: () => watermarkMs,
+      node: hexId('node'),
+      sessions: rules,
+      log,
+      metrics: {
+        late: (facts) => {
+          bench.late += facts
+        },
+      },
+      intervalMs: 0,
+      backoffMs: { first: 0, longest: 0 },
+      ...fields,
+    }),
+  }
+  return bench
+}
+
+/** containerd: HEAD on one token, then all GETs on another; each step 100 ms after the one before. */
+function containerdPull(name = '', at = 0): LogEntry[] {
+  const session_id = hexId(`get${name}`)
+  const image = imageManifest('app')
+  const layer = { digest: digestOf('layer'), size: 3_402_100, media_type: 'layer', foreign: false }
+  const [ring, step] = [name.length + 1, (index: number) => at + index * 100]
+  return [
+    { ...image, layers: [layer] },
+    indexManifest('index', ['app']),
+    manifestRequest(recordId(1, ring), 'HEAD', '1.0', { at, session_id: hexId(`head${name}`) }),
+    manifestRequest(recordId(2, ring), 'GET', digestOf('index'), { at: step(1), session_id }),
+    manifestRequest(recordId(3, ring), 'GET', digestOf('app'), { at: step(2), session_id }),
+    request(recordId(4, ring), {
+      at: step(3),
+      session_id,
+      digest: digestOf('app config'),
+      bytes_sent: 1500,
+      size: 1500,
+    }),
+    request(recordId(5, ring), { at: step(4), session_id }),
+  ]
+}
+
+export function testSessionLoop(open: OpenStore): void {
+  test('a pull on two tokens is one event, five seconds after its last byte', async () => {
+    const bench = await createBench(await open())
+    await bench.store.addEntries(containerdPull().toReversed())
+    expect(await bench.sweepAt(5399)).toBe(0)
+    expect(await bench.sweepAt(5400)).toBe(1)
+    expect(bench.published).toMatchObject([{ type: 'pull', kind: 'full', tag: '1.0', requests: 5 }])
+    expect(bench.published[0]?.session_ids.toSorted()).toEqual([hexId('get'), hexId('head')].sort())
+    expect(await bench.store.openSessions()).toBe(0)
+    // The log can bring everything again.
+    await bench.store.addEntries(containerdPull())
+    expect(await bench.sweepAt(1e9)).toBe(0)
+    expect(await bench.store.openSessions()).toBe(0)
+  })
+
+  test('clients behind one address: as many events as pulls and checks', async () => {
+    const bench = await createBench(await open())
+    for (const [index, name] of ['a', 'bb', 'ccc', 'dddd'].entries()) {
+      await bench.store.addEntries(containerdPull(name, index * 40))
+    }
+    await bench.store.addEntries([
+      manifestRequest(recordId(1, 9), 'HEAD', '1.0', { at: 800, session_id: hexId('check') }),
+    ])
+    await bench.sweepAt(12_000)
+    expect(bench.published.map(({ type, tag }) => `${type} ${tag}`).sort()).toEqual([
+      'check 1.0',
+      ...Array(4).fill('pull 1.0'),
+    ])
+  })
+
+  test('an incomplete pull waits for idle, an unfinished transfer keeps it open', async () => {
+    const bench = await createBench(await open())
+    const pull = containerdPull().slice(0, -1)
+    const transfer = { at: 400, session_id: hexId('get'), bytes_sent: 1_000_000 }
+    await bench.store.addEntries([...pull, heartbeat(recordId(5), { ...transfer, duration_ms: 20_000 })])
+    for (const at of [5400, 25_400, 60_400, 80_399]) expect(await bench.sweepAt(at)).toBe(0)
+    await bench.store.addEntries([heartbeat(recordId(5), { ...transfer, duration_ms: 40_000 })])
+    expect(await bench.sweepAt(100_399)).toBe(0)
+    expect(await bench.sweepAt(100_400)).toBe(1)
+    expect(bench.published).toMatchObject([{ kind: 'interrupted', bytes_sent: 1_003_900 }])
+  })
+
+  test('a session that never falls idle gives its events all the same', async () => {
+    const bench = await createBench(await open())
+    const session = { session_method: 'client', session_id: hexId('mirror') } as const
+    for (let minute = 0; minute < 10; minute++) {
+      for (let second = 0; second < 60; second += 20) {
+        const at = (minute * 60 + second) * 1000
+        const id = recordId(minute * 60 + second)
+        await bench.store.addEntries([manifestRequest(id, 'HEAD', `1.${minute}`, { ...session, at })])
+        await bench.sweepAt(at)
+      }
+    }
+    expect(bench.published.length).toBeGreaterThan(20)
+    expect(await bench.store.openSessions()).toBe(1)
+  })
+
+  test('what cannot be published stays, and is published once it can be', async () => {
+    const bench = await createBench(await open())
+    await bench.store.addEntries(containerdPull())
+    bench.failPublish = true
+    expect(await bench.sweepAt(10_000)).toBe(0)
+    expect(await bench.store.openSessions()).toBe(1)
+    bench.failPublish = false
+    expect(await bench.sweepAt(10_000)).toBe(1)
+    expect(await bench.store.openSessions()).toBe(0)
+  })
+
+  test('facts that come too late never make a second pull', async () => {
+    const bench = await createBench(await open())
+    const pull = containerdPull()
+    await bench.store.addEntries(pull.slice(0, -1))
+    await bench.sweepAt(200_000)
+    await bench.store.addEntries([
+      ...pull.slice(-1),
+      manifestRequest(recordId(7), 'GET', digestOf('app'), { at: 700, session_id: hexId('get') }),
+    ])
+    expect(await bench.sweepAt(400_000)).toBe(0)
+    expect([bench.late, await bench.store.openSessions()]).toEqual([2, 0])
+    // A root of its own is another pull.
+    await bench.store.addEntries([
+      manifestRequest(recordId(8), 'GET', '2.0', { at: 800, session_id: hexId('get') }),
+    ])
+    expect(await bench.sweepAt(400_000)).toBe(1)
+    expect(bench.published.map(({ tag }) => tag)).toEqual(['1.0', '2.0'])
+    expect(bench.late).toBe(2)
+  })
+
+  test('one node that lags holds the sessions of all, but not for ever', async () => {
+    const sessions: SessionRules = { ...rules, latenessMs: 30_000 }
+    const bench = await createBench(await open(), { sessions, watermark: () => Date.now() })
+    const at = Date.now() - startMs
+    await bench.store.publishWatermark('other', Date.now() - 25_000)
+    await bench.store.addEntries(containerdPull('x', at - 20_000))
+    expect(await bench.loop.sweep()).toBe(0)
+    await bench.store.addEntries(containerdPull('xx', at - 40_000))
+    expect(await bench.loop.sweep()).toBe(1)
+    await bench.store.publishWatermark('other', Date.now())
+    expect(await bench.loop.sweep()).toBe(1)
+  })
+
+  test('an event appears soon after the idle time, by the wall clock', async () => {
+    const sessions = { ...rules, idleMs: 2000, idleHeadMs: 2000, idleBuilderMs: 2000, latenessMs: 30_000 }
+    const store = await open({ sessions })
+    const bench = await createBench(store, { sessions, watermark: () => Date.now(), intervalMs: 250 })
+    const began = Date.now()
+    await store.addEntries([
+      ...containerdPull('pull', began - startMs - 400).slice(0, -1),
+      manifestRequest(recordId(1, 9), 'HEAD', '2.0', { at: began - startMs, session_id: hexId('check') }),
+    ])
+    await vi.waitFor(() => expect(bench.published).toHaveLength(2), { timeout: 10_000, interval: 10 })
+    await bench.loop.drain()
+    expect(Date.now() - began).toBeGreaterThan(1500)
+    expect(Date.now() - began).toBeLessThan(3500)
+    expect(bench.published.map(({ type, tag }) => `${type} ${tag}`).sort()).toEqual(['check 2.0', 'pull 1.0'])
+  }, 20_000)
+
+  test('drain ends the running sweep and leaves open sessions in the store', async () => {
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const store = await open()
+    const done: number[] = []
+    const bench = await createBench(store, {
+      publish: async (events) => {
+        await held
+        done.push(events.length)
+      },
+    })
+    await store.addEntries(containerdPull())
+    await store.addEntries([request(recordId(1, 9), { at: 9000, session_id: hexId('open') })])
+    const sweep = bench.sweepAt(10_000)
+    const drained = bench.loop.drain()
+    release()
+    await drained
+    expect(await sweep).toBe(1)
+    expect(done).toEqual([1])
+    expect(await store.openSessions()).toBe(1)
+  })
+}
