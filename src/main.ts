@@ -1,0 +1,102 @@
+/**
+ * The command `waybill`.
+ */
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { parseCommand } from './config/command-line.ts'
+import { readEnvironment } from './config/environment.ts'
+import { checkFile, findDataFolder, loadConfig } from './config/load-config.ts'
+import { readEvents } from './publisher/events-command.ts'
+import { serve } from './serve.ts'
+import { StartError } from './threads.ts'
+import { version } from './version.ts'
+
+const argv = process.argv.slice(2)
+const surroundings = {
+  env: readEnvironment(),
+  readFile: (path: string) => readFileSync(path),
+  cpuCount: availableParallelism(),
+  cwd: process.cwd(),
+  nowMs: Date.now(),
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+/** One line for each problem, no stack; 2 is the exit code of what the caller can mend. */
+function refuse(problems: readonly string[]): 2 {
+  for (const problem of problems) process.stderr.write(`waybill: ${problem}\n`)
+  return 2
+}
+
+async function runServe(args: readonly string[]): Promise<number> {
+  const loaded = loadConfig({ ...surroundings, argv: args })
+  if (!loaded.ok) return refuse(loaded.problems)
+  try {
+    return await serve({
+      config: loaded.config,
+      warnings: loaded.warnings,
+      printLine: process.stdout.isTTY ? (line) => print(`${line}\n`) : null,
+      onStarted(shutdown) {
+        for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => shutdown.signal(name))
+      },
+    })
+  } catch (error) {
+    if (error instanceof StartError) return refuse([error.message])
+    throw error
+  }
+}
+
+async function runEvents(
+  command: Extract<ReturnType<typeof parseCommand>, { command: 'events' }>,
+): Promise<number> {
+  const found = findDataFolder({
+    ...surroundings,
+    argv: command.data === null ? [] : ['--data', command.data],
+  })
+  if (!found.ok) return refuse(found.problems)
+  const stop = new AbortController()
+  process.on('SIGINT', () => stop.abort())
+  process.on('SIGTERM', () => stop.abort())
+  // `waybill events | head` closes the pipe: that is no error.
+  process.stdout.on('error', () => stop.abort())
+  const { sinceMs, follow, format } = command
+  const result = await readEvents(
+    { path: join(found.data, 'waybill.db'), sinceMs, follow, format },
+    (line) =>
+      process.stdout.write(line)
+        ? undefined
+        : new Promise<void>((next) => process.stdout.once('drain', () => next())),
+    stop.signal,
+  )
+  return result.ok ? 0 : refuse([result.error])
+}
+
+async function run(): Promise<number> {
+  const command = parseCommand(argv, surroundings.nowMs)
+  if ('problems' in command) return refuse(command.problems)
+  switch (command.command) {
+    case 'serve':
+      return runServe(command.argv)
+    case 'events':
+      return runEvents(command)
+    case 'check': {
+      const problems = checkFile(command.file, surroundings)
+      if (problems.length > 0) return refuse(problems)
+      print('ok\n')
+      return 0
+    }
+    case 'version':
+      print(`${version}\n`)
+      return 0
+    case 'help':
+      if (command.asked) print(command.text)
+      else process.stderr.write(command.text)
+      return command.asked ? 0 : 2
+  }
+}
+
+// exit() and not only exitCode: a thread that does not end in time must not keep the process.
+process.exit(await run())

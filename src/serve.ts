@@ -1,0 +1,279 @@
+/**
+ * `waybill serve`: builds the parts from the config, wires them, and stops them in order.
+ */
+import { randomBytes } from 'node:crypto'
+import { setHeaderLimit } from './config/environment.ts'
+import type { Config } from './config/types.ts'
+import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
+import { createAdminServer, type ServingState } from './ops/admin-server.ts'
+import type { DependencyStates } from './ops/dependencies.ts'
+import { dependencyReason } from './ops/dependency-reasons.ts'
+import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
+import { createLogger, type Logger } from './ops/logging.ts'
+import { createMetrics } from './ops/metrics.ts'
+import { createShutdown, type Shutdown } from './ops/shutdown.ts'
+import { createPipeline } from './pipeline.ts'
+import { findPort } from './ports.ts'
+import { type KeyStore, loadTokenKeys } from './proxy/token-keys.ts'
+import { connectRedis } from './sessionizer/redis-client.ts'
+import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
+import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
+import { readCertificateEnds } from './tls-certificates.ts'
+import { version } from './version.ts'
+import { type GeoDatabase, loadDatabase } from './workers/geo-database.ts'
+import { createKeyring } from './workers/keyring.ts'
+
+/** Less than the 30 s that Kubernetes gives before it kills. */
+const graceMs = 25_000
+/** What running downloads get of it; the rest is for the records they leave. */
+const downloadsMs = 15_000
+const redisWaitMs = 3000
+
+export type ServeOptions = {
+  config: Config
+  warnings: readonly string[]
+  /** A line for people, on a terminal; null: there is none. */
+  printLine: ((line: string) => void) | null
+  /** Called with the way to stop, as soon as there is one. */
+  onStarted(shutdown: Shutdown): void
+}
+
+/** Resolves with the exit code. Throws a StartError when it cannot start. */
+export async function serve(options: ServeOptions): Promise<number> {
+  const log = createLogger(options.config.logLevel, { thread: 'main' })
+  for (const warning of options.warnings) log.warn({}, warning)
+  setHeaderLimit(options.config.limits.headerBytes)
+  const config = await takePorts(options.config)
+  const folder = openDataFolder(config.data, config.node)
+  const boot = randomBytes(8).toString('hex')
+  const memory = createSharedMemory(config)
+  const { dependencies } = memory
+  const watch = watchEventLoop({ sab: memory.lag, slot: memory.lagSlots.main })
+  const keyring = createKeyring()
+  const geo = {
+    city: await loadGeo('geo:city', config.geo.city, dependencies, log),
+    asn: await loadGeo('geo:asn', config.geo.asn, dependencies, log),
+  }
+  const tokenKeys = await findTokenKeys(config, folder, log)
+  let reconnect = (): void => undefined
+  const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
+  const pipeline = await createPipeline({
+    ...{ config, folder, boot, memory, geo, sessions, log },
+    keyring: keyring.memory,
+  })
+  reconnect = pipeline.reconnect
+
+  let serving: { state: ServingState; since: string } = { state: 'starting', since: new Date().toISOString() }
+  const enter = (state: ServingState): void => {
+    serving = { state, since: new Date().toISOString() }
+  }
+  const metrics = createMetrics({
+    proxies: memory.proxyCounters,
+    upstreams: config.upstreams.map(({ host }) => host),
+    shared: memory.counters,
+    rings: pipeline.rings,
+    log: pipeline.log,
+    workers: pipeline.workers,
+    dependencies,
+    lag: () => readEventLoopLags({ sab: memory.lag, threads: memory.threads }),
+    build: { version, node: process.versions.node },
+    geo: () =>
+      (['city', 'asn'] as const).flatMap((database) => {
+        const builtAtMs = geo[database]?.buildEpoch ?? null
+        return builtAtMs === null ? [] : [{ database, builtAtMs }]
+      }),
+    tls: readCertificateEnds(config.listen),
+  })
+  const admin = await createAdminServer({
+    ...config.admin,
+    metrics: metrics.render,
+    metricsType: metrics.contentType,
+    readiness: () => ({
+      ...serving,
+      dependencies: Object.fromEntries(dependencies.names.map((name) => [name, dependencies.report(name)])),
+      sections: {
+        listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
+        log: pipeline.log(),
+      },
+    }),
+    log,
+  })
+  const proxies = await startProxyThreads({
+    data: memory.rings.map(({ number, sab }, index) => ({
+      config,
+      number,
+      tokenKeys,
+      ring: sab,
+      counters: memory.proxyCounters[index] as SharedArrayBuffer,
+      lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
+      dependencies: { names: dependencies.names, sab: dependencies.sab },
+    })),
+    onManifest: pipeline.keepManifest,
+    log,
+  })
+  enter('serving')
+  const urls = config.listen.map(
+    ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,
+  )
+  log.info({ version, node: folder.node, listen: urls, admin: authority(admin.host, admin.port) }, 'serving')
+  options.printLine?.(
+    `waybill ${version} serves ${config.upstreams.map(({ host }) => host).join(', ')} on ${urls.join(', ')} ` +
+      `(metrics and health on http://${authority(admin.host, admin.port)})`,
+  )
+
+  const shutdown = createShutdown({
+    graceMs,
+    log,
+    exit: () => undefined,
+    steps: [
+      {
+        name: 'downloads',
+        async run(deadlineMs, hurry) {
+          enter('stopping')
+          await Promise.race([proxies.stop(Math.min(deadlineMs, downloadsMs)), aborted(hurry)])
+        },
+      },
+      {
+        name: 'rings',
+        run: async (deadlineMs) => warnUnless(log, await pipeline.drain(deadlineMs), notSafe),
+      },
+      {
+        name: 'deliveries',
+        run: async (deadlineMs) => warnUnless(log, await pipeline.stop(deadlineMs * 0.8), notDelivered),
+      },
+      { name: 'sessions', run: () => sessions.stop() },
+      {
+        name: 'rest',
+        async run() {
+          await admin.close()
+          watch.close()
+          keyring.close()
+          folder.release()
+        },
+      },
+    ],
+  })
+  options.onStarted(shutdown)
+  return shutdown.done
+}
+
+const notSafe = 'records in memory did not become safe in time and are lost'
+const notDelivered = 'not everything was delivered: it stays in the log for the next start'
+
+function warnUnless(log: Logger, fine: boolean, message: string): void {
+  if (!fine) log.warn({}, message)
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
+
+/** `host:port`, with brackets around IPv6. */
+function authority(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** Every port is free and known: a 0 has become a number. */
+async function takePorts(config: Config): Promise<Config> {
+  const take = async (key: string, host: string, port: number): Promise<number> => {
+    try {
+      return await findPort(host, port)
+    } catch (error) {
+      const { code = 'failed' } = error as NodeJS.ErrnoException
+      const why = code === 'EADDRINUSE' ? 'the port is in use' : `cannot listen there (${code})`
+      throw new StartError(`${key}: ${authority(host, port)}: ${why}`)
+    }
+  }
+  const listen = []
+  for (const listener of config.listen) {
+    listen.push({ ...listener, port: await take('listen', listener.host, listener.port) })
+  }
+  const admin = { ...config.admin, port: await take('admin', config.admin.host, config.admin.port) }
+  return { ...config, listen, admin }
+}
+
+/** A database that cannot be used costs its fields, never the service. */
+async function loadGeo(
+  name: string,
+  path: string | null,
+  dependencies: DependencyStates,
+  log: Logger,
+): Promise<GeoDatabase | null> {
+  if (path === null) return null
+  const circuit = dependencies.circuit(name)
+  const loaded = await loadDatabase(path)
+  if (!('error' in loaded)) {
+    circuit.succeeded()
+    return loaded
+  }
+  circuit.failed(dependencyReason('protocol'))
+  log.error({ database: name }, `${path} ${loaded.error}: served without it`)
+  return null
+}
+
+/** Through Redis when there is one, so that every node reads every node's tokens. */
+async function findTokenKeys(config: Config, folder: DataFolder, log: Logger): Promise<string[]> {
+  const redis = config.redis && !config.tokenKeys ? connectRedis({ ...config.redis, log }) : null
+  const store: KeyStore | null = redis && {
+    async setIfAbsent(key, value) {
+      await redis.ready(redisWaitMs)
+      await redis.client.set(key, value, 'NX')
+      return (await redis.client.get(key)) ?? value
+    },
+  }
+  try {
+    return await loadTokenKeys({
+      configured: config.tokenKeys,
+      dataFolder: config.data,
+      store,
+      warn: (error) =>
+        log.warn(
+          { err: error },
+          "the token key that nodes share was not read from Redis: this node's own is used",
+        ),
+    })
+  } catch (error) {
+    folder.release()
+    throw new StartError(`data: ${(error as Error).message}`)
+  } finally {
+    redis?.close()
+  }
+}
+
+async function startSessions(
+  { printLine }: ServeOptions,
+  config: Config,
+  folder: DataFolder,
+  memory: SharedMemory,
+  log: Logger,
+  onReplaced: () => void,
+): Promise<SessionThread> {
+  const start = (): Promise<SessionThread> =>
+    startSessionThread({
+      data: {
+        config,
+        node: folder.node,
+        databasePath: folder.database,
+        counters: memory.counters.sab,
+        dependencies: { names: memory.dependencies.names, sab: memory.dependencies.sab },
+        lag: { sab: memory.lag, slot: memory.lagSlots.session },
+        lines: printLine !== null,
+      },
+      onLines: (lines) => {
+        for (const line of lines) printLine?.(line)
+      },
+      onReplaced,
+      log,
+    })
+  try {
+    return await start()
+  } catch (error) {
+    if (!(error instanceof StartError && /damaged|malformed|not a database/.test(error.message))) throw error
+    const aside = setDatabaseAside(folder.database, Date.now())
+    log.error(
+      { reason: error.message, aside },
+      'the database was damaged and has been set aside; a new one is begun',
+    )
+    return await start()
+  }
+}
