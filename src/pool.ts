@@ -64,6 +64,8 @@ export function createPool(options: {
   const orphans = new Map<string, Orphan>(
     options.leftOver.map(({ stream, targets }) => [stream, { owner: null, targets }]),
   )
+  /** Streams of this run whose worker is gone: their folders may go once they are delivered. */
+  const dead = new Set<string>()
   let stopping = false
   let onDrained: (threadId: number, complete: boolean) => void = () => undefined
 
@@ -122,6 +124,7 @@ export function createPool(options: {
       orphan.owner = null
       orphan.targets = targets
     }
+    dead.add(member.stream)
     orphans.set(member.stream, { owner: null, targets })
     assignOrphans()
   }
@@ -152,7 +155,7 @@ export function createPool(options: {
         }),
       ) as Record<LogTarget, TargetStatus>
     },
-    isLive: (stream) => stream.startsWith(data.boot) && !orphans.has(stream),
+    isLive: (stream) => stream.startsWith(data.boot) && !dead.has(stream),
     counts: () => ({ count: pool.threads.length, waiting: pool.queueSize }),
     reconnect() {
       for (const member of members.values()) connect(member)

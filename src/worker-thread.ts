@@ -63,6 +63,8 @@ export type WorkerReply =
 // Time for one send; the Kafka publisher tries up to three times within it.
 const sendTimeoutMs = 20_000
 const statusIntervalMs = 100
+const drainTurnMs = 60_000
+const adoptAgainMs = 5000
 
 const data = workerData as WorkerThreadData
 const { config } = data
@@ -181,10 +183,17 @@ async function adopt(name: string, reply: (message: WorkerReply) => void): Promi
   publishStatus()
   reply({ type: 'adopted', stream: name })
   // Ends when everything has arrived, or when this worker drains.
-  while (!(await delivery.drain(60_000))) if (draining) return
+  while (!(await delivery.drain(drainTurnMs))) if (draining) return
   await delivery.close()
   adopted.delete(name)
   reply({ type: 'delivered', stream: name })
+}
+
+function takeOver(name: string, reply: (message: WorkerReply) => void): void {
+  adopt(name, reply).catch((error) => {
+    log.error({ err: error, stream: name }, 'a log stream could not be taken over; it is tried again')
+    setTimeout(() => draining || takeOver(name, reply), adoptAgainMs).unref()
+  })
 }
 
 let draining = false
@@ -213,9 +222,7 @@ control.on('message', (command: WorkerCommand) => {
     sessionThread?.close()
     sessionThread = createCaller(command.port, { timeoutMs: sendTimeoutMs, maxPending: 64 })
   } else if (command.type === 'adopt') {
-    adopt(command.stream, reply).catch((error) =>
-      log.error({ err: error }, 'a log stream was not taken over'),
-    )
+    takeOver(command.stream, reply)
   } else {
     drain(command.deadlineMs)
       .catch((error) => {
