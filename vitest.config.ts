@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts'], pool: 'forks' } },
+      { test: { name: 'unit', include: ['src/**/*.test.ts'], pool: 'forks', testTimeout: 30_000 } },
       {
         test: {
           name: 'integration',

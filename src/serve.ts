@@ -8,9 +8,10 @@ import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder
 import { createAdminServer, type ServingState } from './ops/admin-server.ts'
 import type { DependencyStates } from './ops/dependencies.ts'
 import { dependencyReason } from './ops/dependency-reasons.ts'
+import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
-import { createMetrics } from './ops/metrics.ts'
+import { createMetrics, type LogState } from './ops/metrics.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
@@ -49,6 +50,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const memory = createSharedMemory(config)
   const { dependencies } = memory
   const watch = watchEventLoop({ sab: memory.lag, slot: memory.lagSlots.main })
+  const dependencyWatch = watchDependencies({ names: dependencies.names, report: dependencies.report, log })
   const keyring = createKeyring()
   const geo = {
     city: await loadGeo('geo:city', config.geo.city, dependencies, log),
@@ -93,7 +95,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       dependencies: Object.fromEntries(dependencies.names.map((name) => [name, dependencies.report(name)])),
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
-        log: pipeline.log(),
+        log: describeLog(pipeline.log()),
       },
     }),
     log,
@@ -115,11 +117,16 @@ export async function serve(options: ServeOptions): Promise<number> {
   const urls = config.listen.map(
     ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,
   )
-  log.info({ version, node: folder.node, listen: urls, admin: authority(admin.host, admin.port) }, 'serving')
-  options.printLine?.(
-    `waybill ${version} serves ${config.upstreams.map(({ host }) => host).join(', ')} on ${urls.join(', ')} ` +
-      `(metrics and health on http://${authority(admin.host, admin.port)})`,
-  )
+  if (options.printLine) {
+    const behind = config.upstreams.map(({ host }) => host).join(', ')
+    options.printLine(
+      `waybill ${version} serves ${behind} on ${urls.join(', ')} ` +
+        `(metrics and health: http://${authority(admin.host, admin.port)})`,
+    )
+  } else {
+    const place = { listen: urls, admin: authority(admin.host, admin.port) }
+    log.info({ version, node: folder.node, ...place }, 'serving')
+  }
 
   const shutdown = createShutdown({
     graceMs,
@@ -130,7 +137,9 @@ export async function serve(options: ServeOptions): Promise<number> {
         name: 'downloads',
         async run(deadlineMs, hurry) {
           enter('stopping')
-          await Promise.race([proxies.stop(Math.min(deadlineMs, downloadsMs)), aborted(hurry)])
+          // Those that are cut off leave their records, so the end of the threads is waited for all the same.
+          hurry.addEventListener('abort', proxies.hurry, { once: true })
+          await proxies.stop(Math.min(deadlineMs, downloadsMs))
         },
       },
       {
@@ -147,6 +156,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         async run() {
           await admin.close()
           watch.close()
+          dependencyWatch.close()
           keyring.close()
           folder.release()
         },
@@ -157,15 +167,20 @@ export async function serve(options: ServeOptions): Promise<number> {
   return shutdown.done
 }
 
+function describeLog({ bytes, targets }: LogState) {
+  return {
+    bytes,
+    targets: Object.fromEntries(
+      targets.map(({ target, undelivered, oldestMs }) => [target, { undelivered, oldest_ms: oldestMs }]),
+    ),
+  }
+}
+
 const notSafe = 'records in memory did not become safe in time and are lost'
 const notDelivered = 'not everything was delivered: it stays in the log for the next start'
 
 function warnUnless(log: Logger, fine: boolean, message: string): void {
   if (!fine) log.warn({}, message)
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 /** `host:port`, with brackets around IPv6. */
@@ -200,7 +215,8 @@ async function loadGeo(
   log: Logger,
 ): Promise<GeoDatabase | null> {
   if (path === null) return null
-  const circuit = dependencies.circuit(name)
+  // Nobody tries it again: it is down with the first failure.
+  const circuit = dependencies.circuit(name, { threshold: 1 })
   const loaded = await loadDatabase(path)
   if (!('error' in loaded)) {
     circuit.succeeded()

@@ -41,6 +41,7 @@ export type Upstreams = {
 
 type Upstream = {
   pool: Pool
+  encrypted: boolean
   auth: UpstreamAuth
   inFlight: number
   reportedMs: number
@@ -49,9 +50,11 @@ type Upstream = {
 
 type Shared = {
   upstreams: Upstream[]
-  followAgent: Agent
+  /** For redirects followed inside: anywhere, or to public addresses only. */
+  followAnywhere: Agent
+  followPublic: Agent
   limitEach: number
-  options: Pick<ProxyOptions, 'counters' | 'reportUpstream'>
+  options: UpstreamOptions
 }
 
 const connectTimeoutMs = 10_000
@@ -61,11 +64,11 @@ const bodyTimeoutMs = 60_000
 const keepAliveTimeoutMs = 30_000
 const reportEveryMs = 1000
 
-export function createUpstreams(
-  options: Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads'> & {
-    config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>
-  },
-): Upstreams {
+export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads'> & {
+  config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>
+}
+
+export function createUpstreams(options: UpstreamOptions): Upstreams {
   const { config } = options
   const { firstByteTimeoutMs } = config.limits
   const poolOptions = {
@@ -78,20 +81,17 @@ export function createUpstreams(
     maxHeaderSize: 32 * 1024,
   }
   const connect = { timeout: Math.min(connectTimeoutMs, firstByteTimeoutMs) }
-  const named = config.redirectHosts.length > 0
   const shared: Shared = {
     upstreams: config.upstreams.map(({ origin }) => ({
       pool: new Pool(origin, { ...poolOptions, connect }),
+      encrypted: origin.startsWith('https:'),
       auth: createUpstreamAuth({ origin, timeoutMs: Math.min(15_000, firstByteTimeoutMs), now: Date.now }),
       inFlight: 0,
       reportedMs: 0,
       failing: false,
     })),
-    // A host that the operator named may be private; one that an upstream names may not.
-    followAgent: new Agent({
-      ...poolOptions,
-      connect: named ? connect : { ...connect, lookup: lookupPublic },
-    }),
+    followAnywhere: new Agent({ ...poolOptions, connect }),
+    followPublic: new Agent({ ...poolOptions, connect: { ...connect, lookup: lookupPublic } }),
     limitEach: Math.max(1, Math.floor(config.limits.upstreamRequests / options.threads)),
     options,
   }
@@ -103,7 +103,8 @@ export function createUpstreams(
     },
     async close() {
       await Promise.all([
-        shared.followAgent.destroy(),
+        shared.followAnywhere.destroy(),
+        shared.followPublic.destroy(),
         ...shared.upstreams.flatMap(({ pool, auth }) => [pool.destroy(), auth.close()]),
       ])
     },
@@ -180,7 +181,17 @@ export class UpstreamCall {
       reset: false,
     }
     if (ask.origin === undefined) this.#upstream.pool.dispatch(request, this)
-    else this.#shared.followAgent.dispatch({ ...request, origin: ask.origin }, this)
+    else this.#followAgent().dispatch({ ...request, origin: ask.origin }, this)
+  }
+
+  /**
+   * A host that an upstream names must be public, unless the operator listed it, or the upstream itself is one
+   * without TLS, which stands in a private network.
+   */
+  #followAgent(): Agent {
+    const { followAnywhere, followPublic, options } = this.#shared
+    const listed = options.config.redirectHosts.length > 0
+    return listed || !this.#upstream.encrypted ? followAnywhere : followPublic
   }
 
   onRequestStart(controller: Controller): void {
