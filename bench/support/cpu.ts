@@ -1,0 +1,46 @@
+/** CPU time and memory of other processes, as Linux tells them under /proc. */
+import { readdirSync, readFileSync } from 'node:fs'
+
+// USER_HZ of proc(5): 100 on every architecture that Node.js runs on.
+const tickMs = 10
+
+/** utime and stime, fields 14 and 15 of proc_pid_stat(5); the name before them may hold spaces. */
+function readCpuMs(file: string): number {
+  const text = readFileSync(file, 'latin1')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * tickMs
+}
+
+/** Of all threads, ended ones included. */
+export function processCpuMs(pid: number): number {
+  return readCpuMs(`/proc/${pid}/stat`)
+}
+
+export function threadCpuMs(pid: number, thread: number): number {
+  return readCpuMs(`/proc/${pid}/task/${thread}/stat`)
+}
+
+function threadsOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).map(Number)
+}
+
+/** The thread, other than the main one, that used the most CPU time while `work` went on. */
+export async function findBusiestThread(pid: number, work: () => Promise<unknown>): Promise<number> {
+  const before = new Map(threadsOf(pid).map((thread) => [thread, threadCpuMs(pid, thread)]))
+  await work()
+  const used = threadsOf(pid)
+    .filter((thread) => thread !== pid)
+    .map((thread) => ({ thread, ms: threadCpuMs(pid, thread) - (before.get(thread) ?? 0) }))
+    .sort((a, b) => b.ms - a.ms)
+  const [first, second] = used
+  if (!first || first.ms < 10 * tickMs || (second && second.ms > first.ms / 2)) {
+    throw new Error(`no thread of ${pid} stands out: ${JSON.stringify(used.slice(0, 3))}`)
+  }
+  return first.thread
+}
+
+export function residentBytes(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+  if (kib === undefined) throw new Error(`process ${pid} tells no VmRSS`)
+  return Number(kib) * 1024
+}
