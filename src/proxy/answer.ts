@@ -112,16 +112,20 @@ export class Answer {
   #flush(chunk: Buffer): void {
     this.#chunk = chunk
     corked = this
-    this.#exchange.down.cork(writeCorked)
+    // In the handler's own turn uWebSockets.js has corked already.
+    if (this.#exchange.isHeld) this.#exchange.down.cork(writeCorked)
+    else this.writeNow()
   }
 
-  /** Inside cork only. */
+  /** Corked only. */
   writeNow(): void {
     const { down } = this.#exchange
     if (!this.headWritten) {
       this.headWritten = true
       this.#options.exchanges.begin(this.#exchange, this.#status, this.#outcome)
-      down.writeStatus(statusLine(this.#status)).writeHeader(via, this.#block)
+      // 200 is what uWebSockets.js writes unasked.
+      if (this.#status !== 200) down.writeStatus(statusLine(this.#status))
+      down.writeHeader(via, this.#block)
       if (this.#bodiless()) {
         // Only a HEAD says the length of a body that it has not got (RFC 9110 8.6); written by hand, as
         // uWebSockets.js 20.51 waits for that many bytes when it is told the length.

@@ -3,18 +3,18 @@
  */
 import { localErrors } from './errors.ts'
 import type { Exchange, Exchanges } from './exchange.ts'
-import { type HeaderLines, send, sendError } from './respond.ts'
+import { headerBlock, send, sendError } from './respond.ts'
 import { type Tokens, tokenLifetimeSeconds } from './tokens.ts'
 
-export const apiVersion: HeaderLines = [['Docker-Distribution-Api-Version', 'registry/2.0']]
+const apiVersion = ['Docker-Distribution-Api-Version', 'registry/2.0'] as const
 
 const emptyObject = Buffer.from('{}')
-const pong: HeaderLines = [['Content-Type', 'application/json'], ...apiVersion]
+const pong = headerBlock([['Content-Type', 'application/json'], apiVersion])
 // A token is one client's alone, and one pull's (RFC 6750 5.3).
-const tokenHeaders: HeaderLines = [
+const tokenHeaders = headerBlock([
   ['Content-Type', 'application/json'],
   ['Cache-Control', 'no-store'],
-]
+])
 
 export function servePing(exchanges: Exchanges, exchange: Exchange): void {
   send(exchanges, exchange, 200, 'local', pong, emptyObject)
@@ -30,10 +30,8 @@ export function challenge(exchanges: Exchanges, exchange: Exchange, error: boole
   const scope = repository === '' ? '' : `,scope="repository:${repository}:pull"`
   const reason = error ? ',error="invalid_token"' : ''
   const value = `Bearer realm="${exchange.publicUrl}/token",service="${exchange.host}"${scope}${reason}`
-  sendError(exchanges, exchange, localErrors.unauthorized, 'local', '', [
-    ['WWW-Authenticate', value],
-    ...apiVersion,
-  ])
+  const lines = `\r\nWWW-Authenticate: ${value}\r\n${apiVersion[0]}: ${apiVersion[1]}`
+  sendError(exchanges, exchange, localErrors.unauthorized, 'local', '', lines)
 }
 
 /** `authorization` '' or empty Basic credentials, which some clients send without having any: anonymous. */

@@ -22,6 +22,7 @@ export type Blobs = { serve(exchange: Exchange): void }
 
 const redirects = new Set([301, 302, 303, 307, 308])
 const maxHops = 3
+const locationName = Buffer.from('Location')
 
 export function createBlobs(options: BlobOptions): Blobs {
   const { exchanges, upstreams } = options
@@ -112,7 +113,8 @@ function handOn(exchanges: Exchanges, exchange: Exchange, status: number, url: U
   exchange.record.redirectHost = url.host
   // 303 and 301 would let a client change or remember more than was meant; 307 says what is (RFC 9110 15.4.8).
   const kept = status === 302 || status === 307 ? status : 307
-  send(exchanges, exchange, kept, 'redirect', [['Location', url.href]], '')
+  // href is ASCII without control characters, whatever the upstream's Location was (WHATWG URL).
+  send(exchanges, exchange, kept, 'redirect', { name: locationName, value: url.href }, '')
 }
 
 /** Whether an answer of the upstream at `origin` may lead there, by the client's own feet or by the front's. */

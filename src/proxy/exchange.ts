@@ -50,7 +50,9 @@ export type Exchange = {
   sender: Sender | null
   /** The answer is complete, or the connection gone: `down` must not be touched. */
   over: boolean
-  /** A heartbeat has been left, or is due, at this monotonic time. */
+  /** Its handler has returned: from now on writes must be corked. */
+  isHeld: boolean
+  /** The next heartbeat is due at this monotonic time. */
   nextHeartbeatMs: number
 }
 
@@ -86,7 +88,7 @@ export function createExchanges(options: {
     const { record } = exchange
     exchange.over = true
     record.durationMs = performance.now() - exchange.startedMs
-    if (exchange.nextHeartbeatMs !== 0) held.delete(exchange)
+    if (exchange.isHeld) held.delete(exchange)
     counters.countRequest(
       record.class,
       record.outcome,
@@ -116,6 +118,7 @@ export function createExchanges(options: {
 
   const exchanges: Exchanges = {
     hold(exchange) {
+      exchange.isHeld = true
       exchange.nextHeartbeatMs = exchange.startedMs + heartbeatMs
       held.add(exchange)
     },

@@ -19,7 +19,7 @@ import type { Manifests } from './manifests.ts'
 import { isDigest, localPaths, parsePath, type Target } from './path.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
 import { type RequestHead, readRequest, upstreamQuery } from './request.ts'
-import { send, sendError } from './respond.ts'
+import { headerBlock, send, sendError } from './respond.ts'
 import type { Resolved, RouteTable } from './route.ts'
 import type { Head } from './server.ts'
 import type { Tokens } from './tokens.ts'
@@ -40,6 +40,8 @@ export type FrontOptions = {
   /** Whether the process is about to stop: balancers shall go elsewhere. */
   isStopping(): boolean
 }
+
+const plainText = headerBlock([['Content-Type', 'text/plain']])
 
 export type Front = { request(down: Downstream, head: Head): Exchange }
 
@@ -88,21 +90,21 @@ export function createFront(options: FrontOptions): Front {
    * uWebSockets.js go on to what follows in the same packet, which may be the body, read as a request.
    */
   const refuseLate = (exchange: Exchange, head: Head, request: RequestHead): void => {
+    const error = request.hasBody ? localErrors.hasBody : localErrors.badRequest
     setImmediate(() => {
       if (exchange.over) return
       if (head.path === localPaths.token && head.method === 'POST') return sendReadOnly(exchange, true)
-      const error = request.hasBody ? localErrors.hasBody : localErrors.badRequest
-      sendError(exchanges, exchange, error, 'reject', '', [], true)
+      sendError(exchanges, exchange, error, 'reject', '', '', true)
     })
   }
 
   const sendReadOnly = (exchange: Exchange, close: boolean): void => {
-    sendError(exchanges, exchange, localErrors.readOnly, 'reject', '', [['Allow', 'GET, HEAD']], close)
+    sendError(exchanges, exchange, localErrors.readOnly, 'reject', '', '\r\nAllow: GET, HEAD', close)
   }
 
   const serveReadiness = (exchange: Exchange): void => {
     if (options.isStopping()) sendError(exchanges, exchange, localErrors.stopping)
-    else send(exchanges, exchange, 200, 'local', [['Content-Type', 'text/plain']], 'ok\n')
+    else send(exchanges, exchange, 200, 'local', plainText, 'ok\n')
   }
 
   const relayList = (exchange: Exchange): void => {
@@ -151,6 +153,7 @@ export function createFront(options: FrontOptions): Front {
         startedMs,
         sender: null,
         over: false,
+        isHeld: false,
         nextHeartbeatMs: 0,
       }
       decide(exchange, head, request, route)

@@ -123,20 +123,27 @@ const readFields: Record<string, keyof AnswerFields> = {
   'ratelimit-remaining': 'rateLimitRemaining',
 }
 
+const nothing: Readonly<AnswerFields> = {
+  contentLength: '',
+  contentType: '',
+  contentRange: '',
+  digest: '',
+  location: '',
+  link: '',
+  challenge: '',
+  retryAfter: '',
+  etag: '',
+  connection: '',
+  rateLimitRemaining: '',
+}
+
 export function emptyFields(): AnswerFields {
-  return {
-    contentLength: '',
-    contentType: '',
-    contentRange: '',
-    digest: '',
-    location: '',
-    link: '',
-    challenge: '',
-    retryAfter: '',
-    etag: '',
-    connection: '',
-    rateLimitRemaining: '',
-  }
+  return { ...nothing }
+}
+
+/** For an answer whose fields are read while its head is handled, and not kept. */
+export function clearFields(fields: AnswerFields): AnswerFields {
+  return Object.assign(fields, nothing)
 }
 
 // Names repeat with every answer: the bytes of each are turned into text and judged once.

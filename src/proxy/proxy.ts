@@ -72,10 +72,8 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     listen: config.listen,
     maxConnections: Math.max(1, Math.floor(limits.connections / threads)),
     handler: {
-      request(down, head) {
-        const exchange = front.request(down, head)
-        return { aborted: () => exchanges.abort(exchange) }
-      },
+      request: front.request,
+      aborted: exchanges.abort,
       connectionOpened: counters.connectionOpened,
       connectionClosed: counters.connectionClosed,
       failed: (error) => options.log.error({ err: error }, 'a request could not be answered'),

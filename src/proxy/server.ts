@@ -19,9 +19,11 @@ export type Head = {
   tls: boolean
 }
 
-export type Handler = {
-  /** Must answer, or hold `down` until it does; `aborted` is called when the client goes away before that. */
-  request(down: Downstream, head: Head): { aborted(): void }
+export type Handler<Held> = {
+  /** Must answer, or hold `down` until it does. */
+  request(down: Downstream, head: Head): Held
+  /** The client went away before the answer was complete. */
+  aborted(held: Held): void
   connectionOpened(): void
   connectionClosed(): void
   /** A bug: the connection is closed, and the thread lives on. */
@@ -39,10 +41,10 @@ export type Server = {
  * `maxConnections`: of this thread; one more is closed at once. Rejects when a listener cannot be opened.
  * Header sizes are bounded by UWS_HTTP_MAX_HEADERS_SIZE, which main.ts sets before any thread loads this.
  */
-export async function createServer(options: {
+export async function createServer<Held>(options: {
   listen: readonly Listener[]
   maxConnections: number
-  handler: Handler
+  handler: Handler<Held>
 }): Promise<Server> {
   // No `uWebSockets` line in answers; its Date stays, and an upstream's is dropped (headers.ts).
   ;(uWS as unknown as { _cfg(setting: string): void })._cfg('silent')
@@ -64,15 +66,15 @@ export async function createServer(options: {
     })
     app.any('/*', (res, req) => {
       // First of all, or a throw would end the process (uWebSockets.js calls std::terminate).
-      let held: { aborted(): void } | null = null
+      let held: Held | null = null
       let gone = false
       res.onAborted(() => {
         gone = true
-        held?.aborted()
+        if (held !== null) handler.aborted(held)
       })
       try {
         held = handler.request(res as unknown as Downstream, readHead(res, req, tls !== null))
-        if (gone) held.aborted()
+        if (gone) handler.aborted(held)
       } catch (error) {
         handler.failed(error)
         if (!gone) res.close()
