@@ -404,6 +404,26 @@ test('a slow reader slows the upstream down, and gets every byte', async () => {
   )
 })
 
+test.each([
+  ['sized', undefined],
+  ['chunked', null],
+])('many large %s bodies at once arrive whole', async (_name, length) => {
+  const bodies = Array.from({ length: 8 }, () => randomBytes(3_000_000))
+  for (const body of bodies) {
+    upstream.answer(`/v2/app/blobs/${digestOf(body)}`, {
+      body,
+      ...(length === null && { headers: { 'Content-Length': null } }),
+    })
+  }
+  const received = await Promise.all(
+    bodies.map(async (body) => {
+      const answer = await fetch(`${front.url}/v2/app/blobs/${digestOf(body)}`)
+      return digestOf(new Uint8Array(await answer.arrayBuffer())) === digestOf(body)
+    }),
+  )
+  expect(received).toEqual(bodies.map(() => true))
+})
+
 test('a long transfer leaves heartbeats under the id of its end', async () => {
   await start({ idleMs: 600 })
   const gate = createGate()

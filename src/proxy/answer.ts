@@ -19,6 +19,8 @@ const contentLengthName = Buffer.from('Content-Length')
 const nothing: Buffer = Buffer.alloc(0)
 // uWebSockets.js ends a response without progress for 10 s; trying the write again starts its timer anew.
 const retryWriteMs = 4000
+// Well above the slabs that small buffers share (Buffer.poolSize, 8 KiB): those are never one chunk's own.
+const leastRecycledBytes = 32 * 1024
 // A client is judged by what it took over this long: bursts and pauses are how real downloads go.
 const rateWindowMs = 20_000
 
@@ -26,6 +28,11 @@ const rateWindowMs = 20_000
 let corked: Answer
 const writeCorked = (): void => corked.writeNow()
 const retryCorked = (): void => corked.retryNow()
+
+/** Detaches memory that nobody reads any more, which frees it. */
+function giveBack(memory: ArrayBufferLike): void {
+  if (memory.byteLength >= leastRecycledBytes) (memory as ArrayBuffer).transfer(0)
+}
 
 /** A class for its shape: one is made for each answer that is not local, and lives on the hot path. */
 export class Answer {
@@ -41,6 +48,7 @@ export class Answer {
   #total = -1
   #chunk: Buffer = nothing
   #ending = false
+  #spent: ArrayBufferLike = nothing.buffer
   /** What the socket did not take of the last chunk, from body offset `#pendingAt` on. */
   #pending: Buffer | null = null
   #pendingAt = 0
@@ -72,7 +80,19 @@ export class Answer {
     // More than was announced would become the head of the next answer on this connection; and an empty
     // tryEnd would end this one.
     if (this.#total >= 0 && this.sent + chunk.length > this.#total) return this.cut()
-    if (chunk.length > 0) this.#flush(chunk)
+    if (chunk.length === 0) return
+    if (this.#source) this.#recycle(chunk)
+    this.#flush(chunk)
+  }
+
+  /**
+   * Gives the memory of the chunk before back at once. Every read of the upstream's socket allocates 64 KiB, and
+   * the collector lets tens of megabytes of them pile up, which is more than all that is really held. By the
+   * time of the next chunk nobody reads the one before: the client's socket has taken it, and undici has parsed it.
+   */
+  #recycle(chunk: Buffer): void {
+    if (this.#spent !== chunk.buffer) giveBack(this.#spent)
+    this.#spent = chunk.buffer
   }
 
   /** The body is at its end; one that is shorter than was announced is cut off. */
@@ -156,11 +176,26 @@ export class Answer {
     } else if (taken) {
       this.sent += chunk.length
     } else {
-      this.#pending = chunk
       this.#pendingAt = this.sent
       this.sent = down.getWriteOffset()
+      this.#hold(chunk)
       this.#awaitRoom()
     }
+  }
+
+  /** Keeps what the socket did not take; on its own, when that is much less than the memory it lies in. */
+  #hold(chunk: Buffer): void {
+    const taken = this.sent - this.#pendingAt
+    if (taken < leastRecycledBytes / 2) {
+      this.#pending = chunk
+      return
+    }
+    this.#pending = Buffer.from(chunk.subarray(taken))
+    this.#pendingAt = this.sent
+    if (this.#spent !== chunk.buffer) return
+    // Not at once: undici has the chunk in hand until its callback returns.
+    setImmediate(giveBack, this.#spent)
+    this.#spent = nothing.buffer
   }
 
   #awaitRoom(): void {
