@@ -179,7 +179,8 @@ export async function createPipeline(options: {
       // Before the pool, whose end would look like the failure of a batch.
       dispatcher.close()
       const delivered = await pool.stop(deadlineMs)
-      publishWatermark()
+      // Nothing of this node is to come, so no other node waits for it; else its last watermark stays.
+      if (delivered) sessions.setWatermark(Number.MAX_SAFE_INTEGER)
       return delivered
     },
   }

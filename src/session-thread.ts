@@ -14,12 +14,14 @@ import { sharedMetrics } from './ops/shared-metrics.ts'
 import type { DeadLetter } from './publisher/dead-letter.ts'
 import { formatEventLine } from './publisher/event-line.ts'
 import { createKafkaPublisher } from './publisher/kafka.ts'
+import { startKafkaProbe } from './publisher/kafka-probe.ts'
 import { createSqlitePublisher } from './publisher/sqlite.ts'
-import type { LogEntry, PackageEvent } from './record/events.ts'
+import type { PackageEvent } from './record/events.ts'
 import { createRedisStore } from './sessionizer/redis-store.ts'
 import { createSessionLoop } from './sessionizer/session-loop.ts'
 import { createSqliteStore } from './sessionizer/sqlite-store.ts'
 import { needsManifests, summarise } from './sessionizer/summarise.ts'
+import { type PackedEntries, unpackEntries } from './workers/packed-entries.ts'
 
 export type SessionThreadData = {
   config: Config
@@ -100,6 +102,15 @@ function start(): void {
         onDeadLetter: (reason, count) => counters.add('waybill_dead_letters_total', [reason], count),
       })
     : null
+  const kafkaCircuit = kafka && dependencies.circuit('kafka')
+  const probe =
+    kafka &&
+    startKafkaProbe({
+      check: kafka.check,
+      isOk: () => dependencies.report('kafka').state === 'ok',
+      succeeded: () => kafkaCircuit?.succeeded(),
+      failed: (error) => kafkaCircuit?.failed(dependencyReasonOf(error)),
+    })
   const rules = { sessions: config.sessions, tombstoneMs: config.log.maxAgeMs }
   const store = config.redis
     ? createRedisStore({ ...config.redis, ...rules, log })
@@ -139,8 +150,9 @@ function start(): void {
   })
 
   const handlers: Handlers = {
-    addEntries: (entries: LogEntry[]) => using(storeName, () => store.addEntries(entries)),
-    publishEntries: (entries: LogEntry[]) => using('sqlite', () => sqlite.publishEntries(entries)),
+    addEntries: (packed: PackedEntries) => using(storeName, () => store.addEntries(unpackEntries(packed))),
+    publishEntries: (packed: PackedEntries) =>
+      using('sqlite', () => sqlite.publishEntries(unpackEntries(packed))),
   }
   const served: { close(): void }[] = []
   let trimTimer = setTimeout(trim, trimIntervalMs)
@@ -156,8 +168,11 @@ function start(): void {
 
   const stop = async (): Promise<void> => {
     await loop.drain()
+    // The last one, which tells the other nodes whether there is more to wait for; without it they wait.
+    await store.publishWatermark(data.node, oldestMs).catch(() => undefined)
     await loop.close()
     for (const each of served) each.close()
+    probe?.close()
     clearTimeout(trimTimer)
     await Promise.all([store.close(), kafka?.close()])
     database.close()

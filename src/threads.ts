@@ -15,6 +15,8 @@ export class StartError extends Error {
 export type ProxyThreads = {
   /** Resolves when all have ended; `deadlineMs` is what running requests get. */
   stop(deadlineMs: number): Promise<void>
+  /** Takes the rest of that time away. */
+  hurry(): void
 }
 
 export async function startProxyThreads(options: {
@@ -40,8 +42,11 @@ export async function startProxyThreads(options: {
     })
     return { worker, exited, listening }
   })
-  const stop = async (deadlineMs: number): Promise<void> => {
+  const tell = (deadlineMs: number): void => {
     for (const { worker } of threads) worker.postMessage({ type: 'stop', deadlineMs } satisfies ProxyCommand)
+  }
+  const stop = async (deadlineMs: number): Promise<void> => {
+    tell(deadlineMs)
     await Promise.all(threads.map(({ exited }) => exited))
   }
   try {
@@ -50,7 +55,7 @@ export async function startProxyThreads(options: {
     await stop(0)
     throw error
   }
-  return { stop }
+  return { stop, hurry: () => tell(0) }
 }
 
 export type SessionThread = {

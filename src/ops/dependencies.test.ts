@@ -179,6 +179,14 @@ test.each([
   [new AggregateError([Object.assign(new Error('x'), { code: 'ETIMEDOUT' })]), 'timeout'],
   [new Error('WRONGPASS invalid username-password pair'), 'auth'],
   [Object.assign(new Error('no space'), { code: 'ENOSPC' }), 'disk_full'],
+  [Object.assign(new Error('Kafka cannot be reached'), { reason: 'unreachable' }), 'connect'],
+  [Object.assign(new Error('no topic'), { reason: 'unknown_topic' }), 'missing'],
+  [new Error("Stream isn't writeable and enableOfflineQueue options is false"), 'connect'],
+  [new Error('Command timed out'), 'timeout'],
+  [
+    Object.assign(new Error('ERR_SQLITE_ERROR: database or disk is full'), { code: 'ERR_SQLITE_ERROR' }),
+    'disk_full',
+  ],
   [new Error('what'), 'other'],
   ['what', 'other'],
 ] as const)('reason of %s is %s', (error, reason) => {

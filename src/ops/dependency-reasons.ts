@@ -41,6 +41,29 @@ const reasonOfCode: Readonly<Record<string, DependencyReason>> = {
   ENOENT: 'missing',
 }
 
+/** Failures that our own Kafka publisher names by a word (`reason`). */
+const reasonOfWord: Readonly<Record<string, DependencyReason>> = {
+  unreachable: 'connect',
+  timeout: 'timeout',
+  authentication: 'auth',
+  authorization: 'auth',
+  unknown_topic: 'missing',
+  topic_creation: 'missing',
+  busy: 'overflow',
+}
+
+/**
+ * Errors without a code of their own are known by their words: those of ioredis and of Redis' replies, and of
+ * SQLite (https://www.sqlite.org/rescode.html, the texts of sqlite3_errstr), which lose theirs between threads.
+ */
+const reasonOfMessage: readonly [RegExp, DependencyReason][] = [
+  [/^(NOAUTH|WRONGPASS|NOPERM)\b/, 'auth'],
+  [/^Command timed out/, 'timeout'],
+  [/enableOfflineQueue|^Connection is closed|^Reached the max retries/, 'connect'],
+  [/database or disk is full/, 'disk_full'],
+  [/disk I\/O error|readonly database|unable to open database/, 'disk_error'],
+]
+
 /** Index into `dependencyReasons`. */
 export function dependencyReason(reason: DependencyReason): number {
   return dependencyReasons.indexOf(reason)
@@ -52,8 +75,11 @@ export function dependencyReasonOf(error: unknown): number {
     const code = 'code' in at && typeof at.code === 'string' ? at.code : ''
     const reason = reasonOfCode[code]
     if (reason !== undefined) return dependencyReason(reason)
-    // Redis says it in the first word of the message.
-    if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(at.message)) return dependencyReason('auth')
+    const word = 'reason' in at && typeof at.reason === 'string' ? reasonOfWord[at.reason] : undefined
+    if (word !== undefined) return dependencyReason(word)
+    const { message } = at
+    const known = reasonOfMessage.find(([pattern]) => pattern.test(message))
+    if (known !== undefined) return dependencyReason(known[1])
     if (at instanceof AggregateError && at.cause === undefined) return dependencyReasonOf(at.errors[0])
   }
   return dependencyReason('other')

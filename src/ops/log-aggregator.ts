@@ -1,64 +1,57 @@
-/** Turns a storm of equal errors into one line at once and one count an interval. */
-import { describeError } from './describe-error.ts'
-
-type Level = 'info' | 'warn' | 'error'
-type Log = Record<Level, (fields: object, message: string) => void>
+/** Bounds what one message can write into the log: a few lines an interval, and one that counts the rest. */
 
 export type Aggregator = {
-  /**
-   * `key`: bounded, of our making (`redis connect`), also the message. The first one is logged with its error
-   * at once; further ones within an interval are counted and told as one line at its end.
-   */
-  report(key: string, error?: unknown, level?: Level): void
+  /** Whether to write this line; false: it is counted, and told of at the end of the interval. */
+  tryPass(level: number, message: string): boolean
   /** Tells what is still counted, and stops. */
   close(): void
 }
 
-/** Beyond it keys share one line: a bound against keys that are not as bounded as they should be. */
-const maxKeys = 200
-const overflowKey = 'other repeated errors'
+/** A fault that is told by several parts or threads, each in its own words of one message, stays whole. */
+const linesEach = 10
+/** Beyond it messages share one count: a bound against messages that are not as bounded as they should be. */
+const maxMessages = 200
+export const overflowMessage = 'other repeated messages'
 
-export function createAggregator(log: Log, options: { intervalMs?: number } = {}): Aggregator {
+type Entry = { level: number; lines: number; repeats: number }
+
+export function createAggregator(options: {
+  intervalMs?: number
+  tell(level: number, message: string, fields: { repeats: number; interval_ms: number }): void
+}): Aggregator {
   const intervalMs = options.intervalMs ?? 60_000
-  const repeats = new Map<string, { count: number; level: Level; last: string | null }>()
+  const entries = new Map<string, Entry>()
+  let timer: NodeJS.Timeout | null = null
 
   const flush = (): void => {
-    for (const [key, entry] of repeats) {
-      // Quiet for a whole interval: the next one is news again.
-      if (entry.count === 0) repeats.delete(key)
-      else {
-        log[entry.level]({ ...lastOf(entry.last), repeats: entry.count, interval_ms: intervalMs }, key)
-        entry.count = 0
-      }
+    timer = null
+    for (const [message, { level, repeats }] of entries) {
+      if (repeats > 0) options.tell(level, message, { repeats, interval_ms: intervalMs })
     }
+    entries.clear()
   }
-  const timer = setInterval(flush, intervalMs)
-  // Never the reason that the process stays alive.
-  timer.unref()
 
   return {
-    report(key, error, level = 'warn') {
-      const description = error === undefined ? null : describeError(error)
-      const known = repeats.has(key)
-      const place = known || repeats.size < maxKeys ? key : overflowKey
-      const entry = repeats.get(place)
-      if (entry === undefined) {
-        repeats.set(place, { count: 0, level, last: description })
-        log[level](lastOf(description), place)
-        return
+    tryPass(level, message) {
+      if (timer === null) {
+        timer = setTimeout(flush, intervalMs)
+        // Never the reason that the process stays alive.
+        timer.unref()
       }
-      entry.count += 1
-      entry.level = level
-      entry.last = description
+      const key = entries.has(message) || entries.size < maxMessages ? message : overflowMessage
+      const entry = entries.get(key) ?? { level, lines: 0, repeats: 0 }
+      entries.set(key, entry)
+      entry.level = Math.max(entry.level, level)
+      if (entry.lines < linesEach) {
+        entry.lines += 1
+        return true
+      }
+      entry.repeats += 1
+      return false
     },
     close() {
-      clearInterval(timer)
+      if (timer !== null) clearTimeout(timer)
       flush()
-      repeats.clear()
     },
   }
-}
-
-function lastOf(description: string | null): { err?: string } {
-  return description === null ? {} : { err: description }
 }

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { createAggregator } from './log-aggregator.ts'
+import { createAggregator, overflowMessage } from './log-aggregator.ts'
 import { createLogger } from './logging.ts'
 
 function createFixture(level: 'info' | 'debug' = 'info') {
@@ -41,41 +41,45 @@ test.each([
   },
 )
 
-test('a storm of one error is a line at once, one count an interval, and news again after a quiet one', () => {
-  const { log, parsed } = createFixture()
+test('a storm of one message is a few lines, one count an interval, and news again after it', () => {
   vi.useFakeTimers()
-  const aggregator = createAggregator(log, { intervalMs: 1_000 })
   try {
-    for (let time = 0; time < 500; time += 1) aggregator.report('redis connect', secret)
-    expect(parsed()).toHaveLength(1)
-    vi.advanceTimersByTime(1_000)
-    expect(parsed().slice(1)).toEqual([
-      expect.objectContaining({ level: 'warn', msg: 'redis connect', repeats: 499, interval_ms: 1_000 }),
+    const { log, parsed } = createFixture()
+    for (let time = 0; time < 500; time += 1) log.warn({ err: secret }, 'redis failed')
+    log.error({}, 'the disk is full')
+    for (let time = 0; time < 500; time += 1) log.info({}, 'told by ourselves')
+    expect(parsed().filter(({ msg }) => msg === 'redis failed')).toHaveLength(10)
+    expect(parsed().filter(({ msg }) => msg === 'the disk is full')).toHaveLength(1)
+    expect(parsed().filter(({ level }) => level === 'info')).toHaveLength(500)
+    const before = parsed().length
+    vi.advanceTimersByTime(60_000)
+    expect(parsed().slice(before)).toEqual([
+      expect.objectContaining({ level: 'warn', msg: 'redis failed', repeats: 490, interval_ms: 60_000 }),
     ])
-    vi.advanceTimersByTime(1_000)
-    vi.advanceTimersByTime(1_000)
-    expect(parsed()).toHaveLength(2)
-    aggregator.report('redis connect', secret, 'error')
-    expect(parsed()[2]).toMatchObject({ level: 'error', msg: 'redis connect', err: expect.any(String) })
+    vi.advanceTimersByTime(600_000)
+    expect(parsed()).toHaveLength(before + 1)
+    log.warn({}, 'redis failed')
+    expect(parsed()).toHaveLength(before + 2)
   } finally {
     vi.useRealTimers()
   }
 })
 
 test('close tells what is still counted', () => {
-  const { log, parsed } = createFixture()
-  const aggregator = createAggregator(log)
-  aggregator.report('a')
-  aggregator.report('a')
+  const told: unknown[] = []
+  const aggregator = createAggregator({ tell: (...line) => void told.push(line) })
+  for (let time = 0; time < 12; time += 1) aggregator.tryPass(40, 'a')
   aggregator.close()
-  expect(parsed().map(({ repeats }) => repeats)).toEqual([undefined, 1])
+  expect(told).toEqual([[40, 'a', { repeats: 2, interval_ms: 60_000 }]])
 })
 
-test('keys without bound share one line', () => {
-  const { log, lines } = createFixture()
-  const aggregator = createAggregator(log)
-  for (let key = 0; key < 10_000; key += 1) aggregator.report(`key ${key}`)
-  expect(lines.length).toBeLessThan(300)
+test('messages without bound share one count', () => {
+  let lines = 0
+  const told: unknown[] = []
+  const aggregator = createAggregator({ tell: (...line) => void told.push(line) })
+  for (let number = 0; number < 10_000; number += 1)
+    if (aggregator.tryPass(50, `message ${number}`)) lines += 1
   aggregator.close()
-  expect(lines.at(-1)).toContain('"repeats":97')
+  expect(lines).toBeLessThan(300)
+  expect(told).toEqual([[50, overflowMessage, { repeats: 10_000 - lines, interval_ms: 60_000 }]])
 })

@@ -1,8 +1,12 @@
 /** The log of the program itself: JSON lines on stderr that never hold an address or a credential. */
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { describeError } from './describe-error.ts'
+import { createAggregator } from './log-aggregator.ts'
 
 export type { Logger } from 'pino'
+
+/** pino's number of `warn`: below it lines are of our own choice, at it and above of what happens. */
+const warnLevel = 40
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 
@@ -16,7 +20,17 @@ export function createLogger(
   level: LogLevel,
   options: { thread?: string; stream?: DestinationStream } = {},
 ): Logger {
-  return pino(
+  // A line that counts repeats is written by the hook's own way out, and never counted itself.
+  let telling = false
+  const aggregator = createAggregator({
+    tell(level, message, fields) {
+      telling = true
+      if (level > warnLevel) logger.error(fields, message)
+      else logger.warn(fields, message)
+      telling = false
+    },
+  })
+  const logger = pino(
     {
       level,
       base: options.thread === undefined ? null : { thread: options.thread },
@@ -24,7 +38,8 @@ export function createLogger(
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError, error: describeError, cause: describeError, reason: describeAny },
       hooks: {
-        logMethod(args, method) {
+        logMethod(args, method, level) {
+          if (level >= warnLevel && !telling && !aggregator.tryPass(level, messageOf(args))) return
           // pino takes the message of a bare error as it is: addresses and all.
           const [first, ...rest] = args as unknown[]
           if (!(first instanceof Error)) return method.apply(this, args)
@@ -35,6 +50,13 @@ export function createLogger(
     },
     options.stream ?? destination({ fd: 2, sync: true }),
   )
+  return logger
+}
+
+/** The words of a line; those of a bare error are not bounded, so all of them count as one. */
+function messageOf(args: readonly unknown[]): string {
+  const text = args.find((argument) => typeof argument === 'string')
+  return typeof text === 'string' ? text : 'error'
 }
 
 function describeAny(value: unknown): unknown {

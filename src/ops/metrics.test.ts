@@ -174,7 +174,7 @@ const read = (path: string): string => readFileSync(new URL(`../../${path}`, imp
 
 test('the docs have a row for every metric, with its type and labels, and no other', async () => {
   const rows = [
-    ...read('docs/operations.md').matchAll(/^\| `(waybill_\w+)`(?: `\{(.*)\}`)? \| (\w+) \| (.+) \|$/gm),
+    ...read('docs/operations.md').matchAll(/^\| `(waybill_\w+)`(?: `\{(.*)\}`)? +\| (\w+) +\| .+ \|$/gm),
   ]
   const documented = Object.fromEntries(
     rows.map(([, name, labels, type]) => [name, [type, (labels ?? '').replaceAll(',', ' ')]]),

@@ -3,7 +3,7 @@
  * never waited for longer than a deadline (kafkajs neither reconnects after every error nor ends every wait:
  * https://github.com/tulios/kafkajs/issues/919, /1686).
  */
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import kafkajs, { type Admin, type Kafka, type KafkaConfig, type Producer } from 'kafkajs'
 import type { Config } from '../config/types.ts'
@@ -20,10 +20,13 @@ export type Log = {
   error(fields: object, message: string): void
 }
 
-type Client = { kafka: Kafka; sockets: Set<Socket> }
+/** Every socket of a client; after `giveUp` it opens no other. */
+type Sockets = { open: Set<Socket>; givenUp: boolean }
+
+type Client = { kafka: Kafka; sockets: Sockets }
 
 type Link = {
-  sockets: Set<Socket>
+  sockets: Sockets
   producer: Producer
   connected: Promise<void>
   /** Calls that still use it; a retired link is given up with the last of them. */
@@ -66,20 +69,22 @@ export function createKafkaConnection(options: {
   quietRequestQueue()
 
   function createClient(): Client {
-    const sockets = new Set<Socket>()
+    const sockets: Sockets = { open: new Set(), givenUp: false }
     // Each client starts at another broker, so that one that hangs costs one try in as many as there are.
     const first = opened++ % settings.brokers.length
     const brokers = [...settings.brokers.slice(first), ...settings.brokers.slice(0, first)]
     const kafka = new kafkajs.Kafka({
       ...toKafkaConfig({ ...settings, brokers }, clientId, timeoutMs),
       socketFactory: ({ host, port, ssl, onConnect }) => {
+        // kafkajs answers the loss of a connection by a new one, which nobody would ever close.
+        if (sockets.givenUp) return new Socket().destroy(givenUpError())
         const name = isIP(host) === 0 ? { servername: host } : {}
         const socket = ssl
           ? connectTls({ host, port, ...name, ...ssl }, onConnect)
           : connectTcp({ host, port }, onConnect)
         socket.setKeepAlive(true, keepAliveMs)
-        sockets.add(socket)
-        socket.once('close', () => sockets.delete(socket))
+        sockets.open.add(socket)
+        socket.once('close', () => sockets.open.delete(socket))
         return socket
       },
       // Its lines repeat for as long as a broker is away; the publisher says once that it is.
@@ -158,9 +163,14 @@ export function createKafkaConnection(options: {
 }
 
 /** With an error, not an end: kafkajs then rejects what it still holds and stops its timers. */
-function giveUp(sockets: Set<Socket>, client: { disconnect(): Promise<void> }): void {
-  for (const socket of sockets) socket.destroy(new Error('connection given up'))
+function giveUp(sockets: Sockets, client: { disconnect(): Promise<void> }): void {
+  sockets.givenUp = true
+  for (const socket of sockets.open) socket.destroy(givenUpError())
   client.disconnect().catch(ignore)
+}
+
+function givenUpError(): Error {
+  return new Error('connection given up')
 }
 
 function ignore(): void {

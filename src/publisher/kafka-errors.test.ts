@@ -41,6 +41,7 @@ test.each([
     passing: false,
   },
   { error: new KafkaJSConnectionError('refused', {}), reason: 'unreachable', dead: null, passing: false },
+  { error: new Error('Broker not connected'), reason: 'unreachable', dead: null, passing: false },
   { error: publishError('busy', 'busy'), reason: 'busy', dead: null, passing: false },
 ])('$error.message: $reason', ({ error, reason, dead, passing }) => {
   for (const seen of [error, retried(error), retried(retried(error))]) {
@@ -94,6 +95,7 @@ test('trouble is said when it begins, changes and ends, not on every try', () =>
   for (let n = 0; n < 3; n++) state.failed('a', publishError('unreachable', 'gone'))
   state.failed('b', publishError('unknown_topic', 'no b'))
   state.failed('a', publishError('timeout', 'slow'))
+  state.failed('a', publishError('unreachable', 'gone again'))
   state.succeeded('a')
   state.succeeded('a')
   state.succeeded('b')

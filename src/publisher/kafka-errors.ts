@@ -72,7 +72,9 @@ export function explain(error: unknown, topic: string): PublishError {
   if (name === 'KafkaJSRequestTimeoutError' || type === 'REQUEST_TIMED_OUT') {
     return publishError('timeout', `Kafka did not acknowledge in time for topic ${topic}`)
   }
-  if (name.startsWith('KafkaJSConnection') || name === 'KafkaJSLockTimeout') {
+  // A broker that hung up before: kafkajs throws a bare error for it.
+  const hungUp = message === 'Broker not connected'
+  if (name.startsWith('KafkaJSConnection') || name === 'KafkaJSLockTimeout' || hungUp) {
     return publishError('unreachable', `Kafka cannot be reached: ${message}`)
   }
   return publishError('rejected', `Kafka did not take messages for topic ${topic}: ${type ?? message}`)

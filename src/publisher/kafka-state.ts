@@ -2,9 +2,10 @@
  * Whether Kafka takes what it is sent, by topic: said once when it changes, not on every try.
  */
 import type { Log } from './kafka-connection.ts'
-import type { PublishError } from './kafka-errors.ts'
+import type { PublishError, PublishFailure } from './kafka-errors.ts'
 
-type Trouble = { error: PublishError; sinceMs: number; failures: number }
+/** `told`: each reason is said once, even if two of them take turns. */
+type Trouble = { error: PublishError; told: Set<PublishFailure>; sinceMs: number; failures: number }
 
 export function createKafkaState(options: {
   log: Log
@@ -16,16 +17,12 @@ export function createKafkaState(options: {
 
   return {
     failed(topic: string, error: PublishError): void {
-      const before = troubled.get(topic)
-      if (before?.error.reason === error.reason) {
-        before.failures++
-        return
-      }
-      troubled.set(topic, {
-        error,
-        sinceMs: before?.sinceMs ?? now(),
-        failures: (before?.failures ?? 0) + 1,
-      })
+      const trouble = troubled.get(topic) ?? { error, told: new Set(), sinceMs: now(), failures: 0 }
+      troubled.set(topic, trouble)
+      trouble.failures++
+      trouble.error = error
+      if (trouble.told.has(error.reason)) return
+      trouble.told.add(error.reason)
       log.warn({ topic, reason: error.reason }, error.message)
       onState(false, error.message)
     },

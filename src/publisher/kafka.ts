@@ -47,6 +47,8 @@ export type KafkaPublisher = {
   publishEntries(entries: readonly LogEntry[]): Promise<void>
   publishEvents(events: readonly PackageEvent[]): Promise<void>
   publishDeadLetters(letters: readonly DeadLetter[]): Promise<void>
+  /** Rejects with a `PublishError` when Kafka cannot be reached or lacks a topic that nobody will create. */
+  check(): Promise<void>
   close(): Promise<void>
 }
 
@@ -167,7 +169,22 @@ export function createKafkaPublisher(options: KafkaPublisherOptions): KafkaPubli
     if (failed !== undefined) throw failed.reason
   }
 
+  async function checkTopic(topic: string): Promise<void> {
+    try {
+      await connection.administer((admin) => admin.fetchTopicMetadata({ topics: [topic] }))
+      state.succeeded(topic)
+    } catch (error) {
+      const explained = explain(error, topic)
+      if (explained.reason === 'unknown_topic' && options.createTopics) return
+      state.failed(topic, explained)
+      throw explained
+    }
+  }
+
   return {
+    async check() {
+      for (const topic of new Set(Object.values(topics))) if (topic !== null) await checkTopic(topic)
+    },
     async publishEntries(entries) {
       const requests: PublishedEntry[] = []
       const manifests: PublishedEntry[] = []

@@ -44,3 +44,8 @@ export function readLog(waybill: Pick<Waybill, 'stderr'>): LogLine[] {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as LogLine)
 }
+
+/** For `onTestFailed`: what the program said of it. */
+export function showLog(waybill: Pick<Waybill, 'stderr'>): void {
+  process.stderr.write(`${waybill.stderr()}\n`)
+}

@@ -15,7 +15,10 @@ export type RequestOptions = {
 
 /** One request on a connection of its own. Rejects when the answer does not come whole. */
 export function send(url: string, options: RequestOptions = {}): Promise<Answer> {
-  const { method = 'GET', headers = {}, body, ca, timeoutMs = 30_000 } = options
+  const { method = 'GET', body, ca, timeoutMs = 30_000 } = options
+  // Node frames no body of a GET by itself.
+  const framing = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+  const headers = { ...framing, ...options.headers }
   const secure = url.startsWith('https:')
   return new Promise((resolve, reject) => {
     const request = (secure ? requestHttps : requestHttp)(

@@ -2,7 +2,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Kafka, logLevel } from 'kafkajs'
 import { freePort, removeFolder, run, startProcess, temporaryFolder } from './processes.ts'
@@ -12,8 +11,8 @@ export type KafkaBroker = {
   brokers: string[]
   pid: number
   stop(): Promise<void>
-  /** Stops (killed: as in a crash), stays away for `awayMs` (0) and starts again on the same port with the same data. */
-  restart(options?: { kill?: boolean; awayMs?: number }): Promise<void>
+  /** Stops (killed: as in a crash), stays away until `away` (at once) and starts again on the same port with the same data. */
+  restart(options?: { kill?: boolean; away?: Promise<unknown> }): Promise<void>
   /** Stops the process where it is: connections stay open and nothing answers. */
   pause(): void
   resume(): void
@@ -102,7 +101,8 @@ export async function startKafka(): Promise<KafkaBroker> {
   const brokers = [`127.0.0.1:${port}`]
   const file = join(folder, 'server.properties')
   writeFileSync(file, properties(port, await freePort(), folder))
-  const clusterId = randomBytes(16).toString('base64url')
+  // Its first letter is not left to chance: a '-' would look like a flag.
+  const clusterId = `W${randomBytes(16).toString('base64url').slice(1)}`
   const format = await run('java', [
     ...java,
     'kafka.tools.StorageTool',
@@ -133,9 +133,9 @@ export async function startKafka(): Promise<KafkaBroker> {
       await broker.stop('SIGKILL')
       removeFolder(folder)
     },
-    async restart({ kill = false, awayMs = 0 } = {}) {
+    async restart({ kill = false, away } = {}) {
       await broker.stop(kill ? 'SIGKILL' : 'SIGTERM', 30_000)
-      await delay(awayMs)
+      await away
       broker = await start()
     },
     pause: () => broker.signal('SIGSTOP'),

@@ -64,12 +64,16 @@ export function startPullLoad({ url, images, perSecond, name = '1' }: PullLoadOp
   function ask(method: string, path: string, headers: Record<string, string>): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const signal = AbortSignal.timeout(requestTimeoutMs)
-      const sent = request(`${url}${path}`, { method, agent, headers, signal }, (response: IncomingMessage) => {
-        const parts: Buffer[] = []
-        response.on('data', (part: Buffer) => parts.push(part))
-        response.on('error', reject)
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }))
-      })
+      const sent = request(
+        `${url}${path}`,
+        { method, agent, headers, signal },
+        (response: IncomingMessage) => {
+          const parts: Buffer[] = []
+          response.on('data', (part: Buffer) => parts.push(part))
+          response.on('error', reject)
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }))
+        },
+      )
       sent.on('error', reject)
       sent.end()
     })
@@ -100,7 +104,11 @@ export function startPullLoad({ url, images, perSecond, name = '1' }: PullLoadOp
       if (answer.status !== status) throw new Error(`${method} ${path}: ${answer.status}`)
       return answer.body
     }
-    const fetchPart = async (kind: 'manifests' | 'blobs', reference: string, method: 'GET' | 'HEAD' = 'GET') => {
+    const fetchPart = async (
+      kind: 'manifests' | 'blobs',
+      reference: string,
+      method: 'GET' | 'HEAD' = 'GET',
+    ) => {
       await step(method, `/v2/${repository}/${kind}/${reference}`, 200)
       done.requests += 1
       if (kind === 'blobs') done.blobGets += 1
@@ -130,7 +138,9 @@ export function startPullLoad({ url, images, perSecond, name = '1' }: PullLoadOp
       running.add(one)
       // On the clock and not after the last one: the rate stays when a pull takes long.
       const nextMs = startedMs + (begun * 1000) / perSecond
-      await delay(Math.max(0, nextMs - performance.now()), null, { signal: stopping.signal }).catch(() => null)
+      await delay(Math.max(0, nextMs - performance.now()), null, { signal: stopping.signal }).catch(
+        () => null,
+      )
     }
   }
 
@@ -161,7 +171,8 @@ export type PullRow = {
   blobGets: number
 }
 
-const byVersion = (a: PullRow, b: PullRow): number => a.version.localeCompare(b.version, 'en', { numeric: true })
+const byVersion = (a: PullRow, b: PullRow): number =>
+  a.version.localeCompare(b.version, 'en', { numeric: true })
 
 export function rowsOfPulls(pulls: readonly Pull[]): PullRow[] {
   return pulls

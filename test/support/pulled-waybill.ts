@@ -23,13 +23,15 @@ export async function startPulledRegistry(): Promise<PulledRegistry> {
   return { registry, images }
 }
 
-/** `settings`: further lines of the config file. Request events are kept, which is no default. */
+export const keepRequests = 'retention: {requests: 1d}\n'
+
+/** `settings`: lines of the config file; by default one that keeps request events, which Waybill does not. */
 export function startRecordingWaybill(
   upstream: string,
   options: { args?: readonly string[]; data?: string; env?: Record<string, string>; settings?: string } = {},
 ): Promise<Waybill> {
   const file = join(temporaryFolder('config'), 'waybill.yaml')
-  writeFileSync(file, `retention: {requests: 1d}\n${options.settings ?? ''}`)
+  writeFileSync(file, options.settings ?? keepRequests)
   return startWaybill({
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.env === undefined ? {} : { env: options.env }),

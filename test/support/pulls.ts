@@ -1,6 +1,7 @@
 /** What a pull of a test image must come to, and the wait until all its events are there. */
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import type { PackageEvent } from '../../src/record/events.ts'
+import { readPackageEvents } from './embedded-events.ts'
 import { fetchToken, type RequestOptions, send } from './http-client.ts'
 import type { Image, PlatformImage } from './image.ts'
 import { schemaErrors } from './schema-validation.ts'
@@ -70,14 +71,21 @@ export function upToDateCheck(image: Image, repository: string, tag: string) {
 
 export type EventSource = { url: string; events(): Promise<PackageEvent[]> }
 
+/** The same events as `waybill events` prints, without a process for each look. */
+export function eventSource({ url, data }: { url: string; data: string }): EventSource {
+  return { url, events: async () => readPackageEvents(data) }
+}
+
 /** Waits for the `count`th event of the repository, the last by time; fails after `eventWithinMs`. */
 export async function eventOf(source: EventSource, repository: string, count = 1): Promise<PackageEvent> {
-  let events: PackageEvent[] = []
-  const find = async () => {
-    events = (await source.events()).filter((event) => event.repository === repository)
-    return events.length
-  }
-  await expect.poll(find, { timeout: eventWithinMs, interval: 200 }).toBeGreaterThanOrEqual(count)
+  const events = await vi.waitFor(
+    async () => {
+      const found = (await source.events()).filter((event) => event.repository === repository)
+      expect(found.length, `events of ${repository}`).toBeGreaterThanOrEqual(count)
+      return found
+    },
+    { timeout: eventWithinMs, interval: 100 },
+  )
   expect(events).toHaveLength(count)
   const event = events.at(-1) as PackageEvent
   expect(schemaErrors('package-event', event)).toEqual([])
@@ -97,14 +105,16 @@ export async function settle(source: EventSource, options: RequestOptions = {}):
     headers: { ...options.headers, authorization, accept: 'application/vnd.oci.image.index.v1+json' },
   })
   expect(status).toBe(200)
-  let events: PackageEvent[] = []
-  const isMarked = async () => {
-    events = await source.events()
-    return events.some(
-      (event) => event.repository === marker.repository && Date.parse(event.started_at) >= startedMs,
-    )
-  }
-  await expect.poll(isMarked, { timeout: 20_000, interval: 250 }).toBe(true)
+  const isMarker = ({ repository, started_at }: PackageEvent) =>
+    repository === marker.repository && Date.parse(started_at) >= startedMs
+  const events = await vi.waitFor(
+    async () => {
+      const found = await source.events()
+      expect(found.some(isMarker), 'the event of the marker').toBe(true)
+      return found
+    },
+    { timeout: 20_000, interval: 100 },
+  )
   for (const event of events) expect(schemaErrors('package-event', event)).toEqual([])
   return events.filter(({ repository }) => repository !== marker.repository)
 }

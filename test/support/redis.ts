@@ -1,5 +1,4 @@
 /** One real Redis on a free port, and a dump of all it holds. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { freePort, removeFolder, startProcess, temporaryFolder } from './processes.ts'
 
@@ -9,8 +8,8 @@ export type RedisServer = {
   port: number
   pid: number
   stop(): Promise<void>
-  /** Ends, stays away for `awayMs` (0) and starts again on the same port; the data stays only with `persist`. */
-  restart(options?: { kill?: boolean; awayMs?: number }): Promise<void>
+  /** Ends, stays away until `away` (at once) and starts again on the same port; the data stays only with `persist`. */
+  restart(options?: { kill?: boolean; away?: Promise<unknown> }): Promise<void>
   /** Stops the process where it is: connections stay open and nothing answers. */
   pause(): void
   resume(): void
@@ -43,9 +42,9 @@ export async function startRedis(
       await server.stop()
       removeFolder(folder)
     },
-    async restart({ kill = false, awayMs = 0 } = {}) {
+    async restart({ kill = false, away } = {}) {
       await server.stop(kill ? 'SIGKILL' : 'SIGTERM')
-      await delay(awayMs)
+      await away
       server = await start()
     },
     pause: () => server.signal('SIGSTOP'),

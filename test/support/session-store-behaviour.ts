@@ -264,6 +264,20 @@ export function testSessionStore(open: OpenStore): void {
     expect((await store.load(hexId('session')))?.earlier).toEqual(earlier)
   })
 
+  test('what comes during a pass is looked at in its own time', async () => {
+    const store = await open()
+    await store.addEntries([request(recordId(1))])
+    const claimed = (await claimOne(store, startMs + 6000)) as ClaimedSession
+    await store.addEntries([request(recordId(2), { at: 30_000 })])
+    const state = { firstMs: startMs, lastMs: startMs, flags: 5 }
+    const remaining = { state, nextCheckMs: startMs + 60_000 }
+    await store.closeSession(
+      closeAll(claimed, { countedIds: [], remaining, watermarkMs: startMs + 6000, closedThroughMs: null }),
+    )
+    expect(await claimOne(store, startMs + 34_999)).toBeUndefined()
+    expect(facts(await claimOne(store, startMs + 35_000))).toHaveLength(2)
+  })
+
   test('no session is older than the longest, however busy', async () => {
     const store = await open()
     await store.addEntries([request(recordId(1)), request(recordId(2), { at: rules.maxMs })])

@@ -1,14 +1,17 @@
 /**
- * Loaded before Waybill by `--import`: ends a thread in the middle of an append to the log, when told so.
+ * Loaded before Waybill by `--import`: ends a thread in the middle of its work when told so.
  *
  * Makes the faults that no test can cause from outside, in the very process that users run. It is told by a file:
- * the first append that finds `<folder>/<fault>` takes it away and suffers the fault.
+ * the first write that finds `<folder>/<fault>` takes it away and suffers the fault. A worker writes to the log
+ * (`exit-before-write`, `exit-after-write`), the session thread commits (`exit-before-commit`, `exit-after-commit`);
+ * while `no-space` is there, writes to the log say that the disk is full.
  */
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { isMainThread } from 'node:worker_threads'
 
-/** Environment of a Waybill whose workers look into `folder` for the faults `exit-before-write`, `exit-after-write`. */
+/** Environment of a Waybill whose threads look into `folder`. */
 export function preloadWorkerFaults(folder: string): Record<string, string> {
   const preload = new URL(`${import.meta.url}?folder=${encodeURIComponent(folder)}`)
   return { NODE_OPTIONS: `--import=${preload.href}` }
@@ -16,6 +19,7 @@ export function preloadWorkerFaults(folder: string): Record<string, string> {
 
 const folder = new URL(import.meta.url).searchParams.get('folder') ?? ''
 const { writevSync } = fs
+const { exec } = DatabaseSync.prototype
 
 function take(fault: string): boolean {
   try {
@@ -36,5 +40,11 @@ if (!isMainThread && folder !== '') {
     const written = writevSync(...args)
     if (take('exit-after-write')) process.exit(7)
     return written
+  }
+  DatabaseSync.prototype.exec = function (sql) {
+    const isCommit = sql === 'COMMIT'
+    if (isCommit && take('exit-before-commit')) process.exit(7)
+    exec.call(this, sql)
+    if (isCommit && take('exit-after-commit')) process.exit(7)
   }
 }
