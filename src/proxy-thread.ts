@@ -8,6 +8,7 @@ import { attachDependencyStates } from './ops/dependencies.ts'
 import { dependencyReason } from './ops/dependency-reasons.ts'
 import { watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger } from './ops/logging.ts'
+import { readThreadId } from './ops/thread-id.ts'
 import { createProxy } from './proxy/proxy.ts'
 import type { ManifestNotice } from './proxy/types.ts'
 import { createRecordWriter } from './record/encode.ts'
@@ -28,7 +29,8 @@ export type ProxyCommand = { type: 'stop'; deadlineMs: number }
 
 /** From the thread. */
 export type ProxyMessage =
-  | { type: 'listening' }
+  /** `threadId`: the operating system's; null where it is not known. */
+  | { type: 'listening'; threadId: number | null }
   | { type: 'failed'; code: string; message: string }
   | { type: 'manifest'; notice: ManifestNotice }
   | { type: 'stopped'; cutOff: number }
@@ -66,7 +68,7 @@ try {
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
   })
-  tell({ type: 'listening' })
+  tell({ type: 'listening', threadId: readThreadId() })
 
   let endsAt = Number.POSITIVE_INFINITY
   const stop = async (deadlineMs: number): Promise<void> => {

@@ -86,6 +86,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       }),
     tls: readCertificateEnds(config.listen),
   })
+  let threadIds: readonly (number | null)[] = []
   const admin = await createAdminServer({
     ...config.admin,
     metrics: metrics.render,
@@ -96,6 +97,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
         log: describeLog(pipeline.log()),
+        threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
     }),
     log,
@@ -113,6 +115,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     onManifest: pipeline.keepManifest,
     log,
   })
+  threadIds = proxies.ids
   enter('serving')
   const urls = config.listen.map(
     ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,

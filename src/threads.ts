@@ -13,6 +13,8 @@ export class StartError extends Error {
 }
 
 export type ProxyThreads = {
+  /** Ids of the operating system, in the order of the threads; null where it is not known. */
+  ids: readonly (number | null)[]
   /** Resolves when all have ended; `deadlineMs` is what running requests get. */
   stop(deadlineMs: number): Promise<void>
   /** Takes the rest of that time away. */
@@ -30,9 +32,9 @@ export async function startProxyThreads(options: {
       name: `proxy-${workerData.number}`,
     })
     const exited = new Promise<void>((resolve) => worker.on('exit', () => resolve()))
-    const listening = new Promise<void>((resolve, reject) => {
+    const listening = new Promise<number | null>((resolve, reject) => {
       worker.on('message', (message: ProxyMessage) => {
-        if (message.type === 'listening') resolve()
+        if (message.type === 'listening') resolve(message.threadId)
         else if (message.type === 'failed') reject(new StartError(message.message))
         else if (message.type === 'manifest') options.onManifest(message.notice)
         else if (message.cutOff > 0) options.log.warn({ cutOff: message.cutOff }, 'requests were cut off')
@@ -50,12 +52,12 @@ export async function startProxyThreads(options: {
     await Promise.all(threads.map(({ exited }) => exited))
   }
   try {
-    await Promise.all(threads.map(({ listening }) => listening))
+    const ids = await Promise.all(threads.map(({ listening }) => listening))
+    return { ids, stop, hurry: () => tell(0) }
   } catch (error) {
     await stop(0)
     throw error
   }
-  return { stop, hurry: () => tell(0) }
 }
 
 export type SessionThread = {

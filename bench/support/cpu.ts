@@ -1,5 +1,5 @@
 /** CPU time and memory of other processes, as Linux tells them under /proc. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 
 // USER_HZ of proc(5): 100 on every architecture that Node.js runs on.
 const tickMs = 10
@@ -18,25 +18,6 @@ export function processCpuMs(pid: number): number {
 
 export function threadCpuMs(pid: number, thread: number): number {
   return readCpuMs(`/proc/${pid}/task/${thread}/stat`)
-}
-
-function threadsOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).map(Number)
-}
-
-/** The thread, other than the main one, that used the most CPU time while `work` went on. */
-export async function findBusiestThread(pid: number, work: () => Promise<unknown>): Promise<number> {
-  const before = new Map(threadsOf(pid).map((thread) => [thread, threadCpuMs(pid, thread)]))
-  await work()
-  const used = threadsOf(pid)
-    .filter((thread) => thread !== pid)
-    .map((thread) => ({ thread, ms: threadCpuMs(pid, thread) - (before.get(thread) ?? 0) }))
-    .sort((a, b) => b.ms - a.ms)
-  const [first, second] = used
-  if (!first || first.ms < 10 * tickMs || (second && second.ms > first.ms / 2)) {
-    throw new Error(`no thread of ${pid} stands out: ${JSON.stringify(used.slice(0, 3))}`)
-  }
-  return first.thread
 }
 
 export function residentBytes(pid: number): number {

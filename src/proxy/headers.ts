@@ -93,6 +93,7 @@ const responseDropped = new Set([
 
 const lineEnd = Buffer.from('\r\n')
 const colon = Buffer.from(': ')
+const [colonByte, blankByte] = colon
 
 /** What the front reads of an upstream's answer itself; values as Latin-1 text, '' when absent. */
 export type AnswerFields = {
@@ -123,27 +124,21 @@ const readFields: Record<string, keyof AnswerFields> = {
   'ratelimit-remaining': 'rateLimitRemaining',
 }
 
-const nothing: Readonly<AnswerFields> = {
-  contentLength: '',
-  contentType: '',
-  contentRange: '',
-  digest: '',
-  location: '',
-  link: '',
-  challenge: '',
-  retryAfter: '',
-  etag: '',
-  connection: '',
-  rateLimitRemaining: '',
-}
-
+/** A literal, as copying another object costs more than making one. */
 export function emptyFields(): AnswerFields {
-  return { ...nothing }
-}
-
-/** For an answer whose fields are read while its head is handled, and not kept. */
-export function clearFields(fields: AnswerFields): AnswerFields {
-  return Object.assign(fields, nothing)
+  return {
+    contentLength: '',
+    contentType: '',
+    contentRange: '',
+    digest: '',
+    location: '',
+    link: '',
+    challenge: '',
+    retryAfter: '',
+    etag: '',
+    connection: '',
+    rateLimitRemaining: '',
+  }
 }
 
 // Names repeat with every answer: the bytes of each are turned into text and judged once.
@@ -171,6 +166,21 @@ const scratch = Buffer.allocUnsafeSlow(64 * 1024)
 const found: NameRule[] = []
 const viaValue = Buffer.from('1.1 waybill')
 
+/** Writes `name: value` at `at`; in one copy where it stands so in what was read. Returns the end. */
+function copyLine(name: Buffer, value: Buffer, at: number): number {
+  const valueAt = at + name.length + 2
+  const end = valueAt + value.length
+  if (value.buffer === name.buffer && value.byteOffset - name.byteOffset === name.length + 2) {
+    scratch.set(new Uint8Array(name.buffer, name.byteOffset, end - at), at)
+    // Two views may lie so by chance, with anything between them.
+    if (scratch[valueAt - 2] === colonByte && scratch[valueAt - 1] === blankByte) return end
+  }
+  name.copy(scratch, at)
+  colon.copy(scratch, at + name.length)
+  value.copy(scratch, valueAt)
+  return end
+}
+
 /** Reads `raw` (names and values in turns) into `fields`, and returns the block; null: larger than can be. */
 export function passDown(raw: readonly Buffer[], fields: AnswerFields): Buffer | null {
   let length = viaValue.copy(scratch, 0)
@@ -190,15 +200,13 @@ export function passDown(raw: readonly Buffer[], fields: AnswerFields): Buffer |
     }
   }
   for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = raw[index] as Buffer
-    const value = raw[index + 1] as Buffer
     const rule = found[index >> 1] as NameRule
     if (!rule.passes || nominated.includes(rule.name)) continue
+    const name = raw[index] as Buffer
+    const value = raw[index + 1] as Buffer
     if (length + name.length + value.length + 4 > scratch.length) return null
     length += lineEnd.copy(scratch, length)
-    length += name.copy(scratch, length)
-    length += colon.copy(scratch, length)
-    length += value.copy(scratch, length)
+    length = copyLine(name, value, length)
   }
   // Valid until the next call: whoever needs it later copies it.
   return scratch.subarray(0, length)

@@ -5,7 +5,7 @@ import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
-import { type AnswerFields, clearFields, emptyFields, passDown } from './headers.ts'
+import { type AnswerFields, emptyFields, passDown } from './headers.ts'
 import { sendError } from './respond.ts'
 import type { UpstreamErrorReason } from './types.ts'
 import type { Ask, Sink, UpstreamCall, Upstreams } from './upstream.ts'
@@ -26,13 +26,10 @@ export type RelayOptions = AnswerOptions & {
   holdBytes: number
 }
 
-const sharedFields = emptyFields()
-
 /** A class for its shape: undici calls it for every chunk of every relayed answer. */
 export class Relay implements Sink, Sender {
   readonly exchange: Exchange
-  /** Of the head in hand: to be read in the plan's `head`, not later. */
-  readonly fields: AnswerFields = sharedFields
+  readonly fields: AnswerFields = emptyFields()
   status = 0
   outcome: Outcome = 'relay'
   /** Body bytes of the answer; -1: not known, sent as chunks. */
@@ -64,7 +61,7 @@ export class Relay implements Sink, Sender {
     this.#call = call
     this.status = status
     this.exchange.record.upstreamStatus = status
-    const block = passDown(raw, clearFields(this.fields))
+    const block = passDown(raw, this.fields)
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
     if (status === 401 || status === 403) return this.refuse(localErrors.nameUnknown)

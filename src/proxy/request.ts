@@ -30,29 +30,22 @@ export type RequestHead = {
 const authorityPattern = /^(?:[a-z0-9](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i
 const unsafePattern = /[^\t\x20-\x7e]/
 
-const nothing: Readonly<RequestHead> = {
-  authority: '',
-  host: '',
-  authorization: '',
-  userAgent: '',
-  accept: '',
-  range: '',
-  ifNoneMatch: '',
-  forwardedFor: '',
-  forwardedProto: '',
-  looped: false,
-  hasBody: false,
-  malformed: false,
-  upstreamHeaders: [],
-}
-
-// Read and done with in one turn, so one object serves all requests.
-const head: RequestHead = { ...nothing }
-
-/** The result is good until the next call, but for its `upstreamHeaders`, which are the request's own. */
 export function readRequest({ headers }: Head): RequestHead {
-  Object.assign(head, nothing)
-  head.upstreamHeaders = []
+  const head: RequestHead = {
+    authority: '',
+    host: '',
+    authorization: '',
+    userAgent: '',
+    accept: '',
+    range: '',
+    ifNoneMatch: '',
+    forwardedFor: '',
+    forwardedProto: '',
+    looped: false,
+    hasBody: false,
+    malformed: false,
+    upstreamHeaders: [],
+  }
   let connection = ''
   let via = ''
   let hosts = 0
