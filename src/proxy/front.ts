@@ -43,7 +43,8 @@ export type FrontOptions = {
 
 const plainText = headerBlock([['Content-Type', 'text/plain']])
 
-export type Front = { request(down: Downstream, head: Head): Exchange }
+/** null: answered already. */
+export type Front = { request(down: Downstream, head: Head): Exchange | null }
 
 export function createFront(options: FrontOptions): Front {
   const { exchanges, routes, proxies, counters } = options
@@ -157,7 +158,8 @@ export function createFront(options: FrontOptions): Front {
         nextHeartbeatMs: 0,
       }
       decide(exchange, head, request, route)
-      if (!exchange.over) exchanges.hold(exchange)
+      if (exchange.over) return null
+      exchanges.hold(exchange)
       return exchange
     },
   }

@@ -20,8 +20,8 @@ export type Head = {
 }
 
 export type Handler<Held> = {
-  /** Must answer, or hold `down` until it does. */
-  request(down: Downstream, head: Head): Held
+  /** null: it has answered. Otherwise it holds `down` until it does. */
+  request(down: Downstream, head: Head): Held | null
   /** The client went away before the answer was complete. */
   aborted(held: Held): void
   connectionOpened(): void
@@ -65,19 +65,14 @@ export async function createServer<Held>(options: {
       if (opened && connections > options.maxConnections) res.close()
     })
     app.any('/*', (res, req) => {
-      // First of all, or a throw would end the process (uWebSockets.js calls std::terminate).
-      let held: Held | null = null
-      let gone = false
-      res.onAborted(() => {
-        gone = true
-        if (held !== null) handler.aborted(held)
-      })
+      // Nothing may be thrown out of here: uWebSockets.js would end the process (std::terminate).
       try {
-        held = handler.request(res as unknown as Downstream, readHead(res, req, tls !== null))
-        if (gone) handler.aborted(held)
+        const held = handler.request(res as unknown as Downstream, readHead(res, req, tls !== null))
+        // Attached only where it can be called: most local answers are complete by now.
+        if (held !== null) res.onAborted(() => handler.aborted(held))
       } catch (error) {
         handler.failed(error)
-        if (!gone) res.close()
+        tryClose(res)
       }
     })
     sockets.push(await listen(app, host, port))
@@ -89,6 +84,15 @@ export async function createServer<Held>(options: {
     close() {
       for (const app of apps.splice(0)) app.close()
     },
+  }
+}
+
+/** Closes the connection, unless the answer was complete before: then there is nothing left to touch. */
+function tryClose(res: uWS.HttpResponse): void {
+  try {
+    res.close()
+  } catch {
+    // uWebSockets.js throws on any use of a response that has ended.
   }
 }
 
