@@ -13,14 +13,17 @@ import { createLogger } from './ops/logging.ts'
 import { createSharedCounters } from './ops/shared-counters.ts'
 import { sharedMetrics } from './ops/shared-metrics.ts'
 import { createKafkaPublisher } from './publisher/kafka.ts'
+import type { LogEntry } from './record/events.ts'
 import { createRedisStore } from './sessionizer/redis-store.ts'
 import { createBatchTask } from './workers/batch.ts'
+import type { EntryFilter } from './workers/delivery-send.ts'
 import { enrichmentSteps } from './workers/enrichment-steps.ts'
 import { createGeoLookup } from './workers/geo.ts'
 import type { GeoDatabase } from './workers/geo-database.ts'
 import { createKeyReader } from './workers/key-reader.ts'
 import { claimStatusRow, writeStatus } from './workers/log-status.ts'
 import { parseManifest } from './workers/manifest-graph.ts'
+import { packEntries } from './workers/packed-entries.ts'
 import { createPseudonymizer } from './workers/pseudonym.ts'
 import { createStreamDelivery, type StreamDelivery, type Targets } from './workers/stream-delivery.ts'
 import { createUserAgentParser } from './workers/user-agent.ts'
@@ -102,17 +105,19 @@ const targets: Targets = {
   },
   publisher: {
     dependency: kafka ? 'kafka' : 'sqlite',
-    filter: (entry) =>
-      kafka
-        ? entry.schema !== 'waybill.heartbeat/1'
-        : config.retention.requestsMs > 0 && entry.schema === 'waybill.request-event/1',
+    filter: publishedEntries(),
     send: (entries) => (kafka ? kafka.publishEntries(entries) : callSessions('publishEntries', entries)),
   },
 }
 
-function callSessions(method: string, argument: unknown): Promise<unknown> {
+function publishedEntries(): EntryFilter {
+  if (kafka) return (entry) => entry.schema !== 'waybill.heartbeat/1'
+  return config.retention.requestsMs > 0 ? (entry) => entry.schema === 'waybill.request-event/1' : null
+}
+
+function callSessions(method: 'addEntries' | 'publishEntries', entries: LogEntry[]): Promise<unknown> {
   if (!sessionThread) return Promise.reject(new Error('the session thread has not started'))
-  return sessionThread.call(method, argument)
+  return sessionThread.call(method, packEntries(entries))
 }
 
 function deliver(name: string, live: boolean): StreamDelivery {
@@ -150,9 +155,13 @@ function publishStatus(): void {
   writeStatus(data.status, row, { sessions: sum('sessions'), publisher: sum('publisher') })
 }
 
-function append(payload: Buffer, info: { entries: number; oldestMs: number }): void {
+function append(
+  payload: Buffer,
+  info: { entries: number; oldestMs: number },
+  parsed: readonly LogEntry[],
+): void {
   const end = writer.append(payload, info)
-  own.offer({ payload, ...info, end })
+  own.offer({ payload, ...info, end, parsed })
   publishStatus()
 }
 
@@ -174,7 +183,8 @@ const runBatch = createBatchTask({
 
 function keepManifest(bytes: Uint8Array, mediaType: string, digest: string): void {
   const manifest = parseManifest(bytes, mediaType, digest)
-  if (manifest) append(Buffer.from(`${JSON.stringify(manifest)}\n`), { entries: 1, oldestMs: Date.now() })
+  if (manifest)
+    append(Buffer.from(`${JSON.stringify(manifest)}\n`), { entries: 1, oldestMs: Date.now() }, [manifest])
 }
 
 async function adopt(name: string, reply: (message: WorkerReply) => void): Promise<void> {

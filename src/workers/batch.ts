@@ -1,9 +1,18 @@
 /** The task of the pool: a range of a ring becomes request events, and they become safe in the log. */
 import { decodeRecord, recordId } from '../record/decode.ts'
+import type { LogEntry } from '../record/events.ts'
 import type { WaybillRecord } from '../record/record.ts'
 import { forEachFrame } from '../ring/reader.ts'
-import { createDraft, type EnrichmentServices, type Step } from './enrichment-steps.ts'
+import {
+  createDraft,
+  createSeenAddress,
+  type EnrichmentServices,
+  type EventDraft,
+  type Step,
+} from './enrichment-steps.ts'
 import { type TransientCode, transientCodeOf } from './failures.ts'
+import { createKeyTable } from './key-table.ts'
+import { createLineBuffer } from './line-buffer.ts'
 
 /** Positions are the ring's; the memory is shared, so a task costs the same whatever its size. */
 export type BatchTask = { ring: number; sab: SharedArrayBuffer; from: number; to: number }
@@ -21,9 +30,21 @@ export type BatchTaskOptions = {
   services: EnrichmentServices
   /** 16 hex digits of this start of the process: the first part of every record id. */
   boot: string
-  /** Appends lines of JSON, one for each entry, to this worker's log stream; resolves when they are safe. */
-  append(payload: Buffer, about: { entries: number; oldestMs: number }): unknown
+  /**
+   * Appends lines of JSON, one for each entry, to this worker's log stream; resolves when they are safe.
+   * `parsed`: what the lines say, for those who would parse them; its objects share parts and are not changed.
+   */
+  append(payload: Buffer, about: { entries: number; oldestMs: number }, parsed: readonly LogEntry[]): unknown
   now?: () => number
+}
+
+/** As many as the dispatcher puts into a batch. */
+const maxAddresses = 512
+
+/** JSON has no numbers but finite ones: of a damaged record that has others the line is what counts. */
+function saysTheSame(event: EventDraft): boolean {
+  const sum = event.duration_ms + event.bytes_sent + event.offset + (event.size ?? 0)
+  return Number.isFinite(sum + (event.first_byte_ms ?? 0))
 }
 
 /**
@@ -31,12 +52,15 @@ export type BatchTaskOptions = {
  * Run again after a failure that came later, it makes the same entries under the same ids.
  */
 export function createBatchTask({ steps, services, boot, append, now = Date.now }: BatchTaskOptions) {
-  function lineOf(record: WaybillRecord, ring: number, nowMs: number): string {
+  const addresses = createKeyTable(maxAddresses, createSeenAddress)
+  const lines = createLineBuffer()
+
+  function enrich(record: WaybillRecord, ring: number, nowMs: number): EventDraft {
     const event = createDraft(recordId(boot, ring, record.sequence), record, services.node)
-    const context = { record, nowMs, services }
+    const context = { record, seen: addresses.find(record.address), nowMs, services }
     try {
       for (const step of steps) step(event, context)
-      return JSON.stringify(event)
+      return event
     } finally {
       // Also when a step before the pseudonym threw.
       record.address.fill(0)
@@ -46,16 +70,26 @@ export function createBatchTask({ steps, services, boot, append, now = Date.now 
 
   return async function run({ ring, sab, from, to }: BatchTask): Promise<BatchResult> {
     const nowMs = now()
-    const lines: string[] = []
+    const entries: LogEntry[] = []
     let oldestMs = Number.POSITIVE_INFINITY
-    forEachFrame(sab, from, to, (bytes, _view, offset) => {
-      const record = decodeRecord(bytes, offset)
-      oldestMs = Math.min(oldestMs, record.startMs)
-      lines.push(lineOf(record, ring, nowMs))
-    })
-    if (lines.length === 0) return { retryLater: null }
+    lines.clear()
     try {
-      await append(Buffer.from(`${lines.join('\n')}\n`), { entries: lines.length, oldestMs })
+      forEachFrame(sab, from, to, (bytes, _view, offset) => {
+        const record = decodeRecord(bytes, offset)
+        oldestMs = Math.min(oldestMs, record.startMs)
+        const event = enrich(record, ring, nowMs)
+        const line = JSON.stringify(event)
+        lines.push(line)
+        entries.push(saysTheSame(event) ? (event as LogEntry) : JSON.parse(line))
+      })
+    } finally {
+      // No address outlives its batch, and no copy of a key.
+      addresses.clear()
+      services.pseudonymize.forget()
+    }
+    if (entries.length === 0) return { retryLater: null }
+    try {
+      await append(lines.take(), { entries: entries.length, oldestMs }, entries)
     } catch (error) {
       const retryLater = transientCodeOf(error)
       if (retryLater === null) throw error

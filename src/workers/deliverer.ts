@@ -1,10 +1,9 @@
 /** Brings one stream of the log to one target: in order of the cursor, several sends at once, at least once. */
-import type { LogFrame } from '../log/reader.ts'
 import { comparePositions, type LogPosition } from '../log/segments.ts'
 import type { LogEntry } from '../record/events.ts'
 import { createDeliveryBacklog } from './delivery-backlog.ts'
 import { type EntryFilter, entriesOf, type SendFailure, sendWithin } from './delivery-send.ts'
-import { createDeliverySource, type FrameReader } from './delivery-source.ts'
+import { createDeliverySource, type DeliveryFrame, type FrameReader } from './delivery-source.ts'
 
 export type DelivererOptions = {
   target: string
@@ -21,7 +20,7 @@ export type DelivererOptions = {
   send(entries: LogEntry[], signal: AbortSignal): Promise<unknown>
   /** Of the target, shared by all workers. */
   circuit: { tryPass(): boolean; succeeded(): void; failed(reason: SendFailure): void }
-  /** Which entries the target wants; the others count as arrived. */
+  /** Which entries the target wants, null: none; the others count as arrived. */
   filter: EntryFilter
   log: { warn(fields: object, message: string): void; info(fields: object, message: string): void }
   /** Sends under way at once. */
@@ -35,7 +34,7 @@ export type DelivererOptions = {
 
 export type Deliverer = {
   /** The frame that was just appended to the stream, in order: it need not be read from disk again. */
-  offer(frame: LogFrame): void
+  offer(frame: DeliveryFrame): void
   /** Something was appended to the stream that was not offered; it is counted once it was read. */
   wake(): void
   /** Unix ms of the oldest entry not delivered; 0: not known yet; null: there is none. */
@@ -58,7 +57,7 @@ const idleTickMs = 1000
 
 export function createDeliverer(options: DelivererOptions): Deliverer {
   const { target, cursor, circuit, log, timeoutMs } = options
-  const { windowBatches = 8, maxSendEntries = 1000, maxTailBytes = 4 << 20, random = Math.random } = options
+  const { windowBatches = 8, maxSendEntries = 1000, maxTailBytes = 8 << 20, random = Math.random } = options
   const source = createDeliverySource({ from: options.from, openReader: options.openReader, maxTailBytes })
   const backlog = createDeliveryBacklog()
   /** In the order of the stream; the last one may be held back by the circuit. */
@@ -78,15 +77,17 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     if (heedKicks) endPause?.()
   }
 
-  async function pause(longestMs: number, untilKicked: boolean): Promise<void> {
-    if (closed || (untilKicked && kicked)) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, longestMs)
-    endPause = resolve
+  /** False: nothing happened for so long. */
+  async function pause(longestMs: number, untilKicked: boolean): Promise<boolean> {
+    if (closed || (untilKicked && kicked)) return true
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const timer = setTimeout(() => resolve(false), longestMs)
+    endPause = () => resolve(true)
     heedKicks = untilKicked
-    await promise
+    const ended = await promise
     clearTimeout(timer)
     endPause = null
+    return ended
   }
 
   function advanceTo(position: LogPosition) {
@@ -127,11 +128,11 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     if (frame === null) return null
     const batch: Batch = { end: frame.end, entries: [], state: 'held' }
     for (let count = 0; frame !== null; frame = count < maxSendEntries ? source.tryTake() : null) {
-      const { entries, unreadable } = entriesOf(frame.payload, options.filter)
+      const { entries, unreadable } = entriesOf(frame, options.filter)
       // Frames have checksums, so it was written so: to try again would never help.
       if (unreadable > 0)
         log.warn({ target, unreadable }, 'lines of the log are no entries and were left out')
-      batch.entries.push(...entries)
+      batch.entries = batch.entries.length === 0 ? entries : batch.entries.concat(entries)
       batch.end = frame.end
       count += frame.entries
       backlog.find(frame)
@@ -149,22 +150,27 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
     await source.rewind(cursorAt)
   }
 
-  function rest(): Promise<void> {
+  async function rest(): Promise<void> {
     caughtUp = true
     if (window.length === 0) {
       advanceTo(source.position())
       // Something may have been appended while the disk was read.
       if (!kicked) for (const done of drains) done(true)
     }
-    return pause(idleTickMs, true)
+    if (!(await pause(idleTickMs, true))) source.doubt()
   }
 
   async function step(): Promise<void> {
     if (failed) {
-      return window.some(({ state }) => state === 'sent') ? pause(idleTickMs, true) : restart()
+      if (!window.some(({ state }) => state === 'sent')) return restart()
+      await pause(idleTickMs, true)
+      return
     }
     if (window.at(-1)?.state !== 'held') {
-      if (window.length >= windowBatches) return pause(idleTickMs, true)
+      if (window.length >= windowBatches) {
+        await pause(idleTickMs, true)
+        return
+      }
       const next = await gather()
       if (next === null) return rest()
       window.push(next)
@@ -194,7 +200,10 @@ export function createDeliverer(options: DelivererOptions): Deliverer {
   const done = deliver()
 
   return {
-    wake: kick,
+    wake() {
+      source.doubt()
+      kick()
+    },
     offer(frame) {
       backlog.append(frame)
       source.offer(frame)

@@ -1,12 +1,19 @@
 /** The two small parts of a delivery: entries out of a frame, and a send that ends. */
 import type { LogEntry } from '../record/events.ts'
+import type { DeliveryFrame } from './delivery-source.ts'
 
 export type SendFailure = 'timeout' | 'error'
 
-export type EntryFilter = (entry: LogEntry) => boolean
+/** null: the target wants none at all. */
+export type EntryFilter = ((entry: LogEntry) => boolean) | null
 
 /** The entries that the target wants; `unreadable`: lines that are no JSON. */
-export function entriesOf(payload: Buffer, filter: EntryFilter): { entries: LogEntry[]; unreadable: number } {
+export function entriesOf(
+  { payload, parsed }: DeliveryFrame,
+  filter: EntryFilter,
+): { entries: LogEntry[]; unreadable: number } {
+  if (filter === null) return { entries: [], unreadable: 0 }
+  if (parsed !== undefined) return { entries: parsed.filter(filter), unreadable: 0 }
   const entries: LogEntry[] = []
   let unreadable = 0
   for (const line of payload.toString().split('\n')) {

@@ -57,7 +57,7 @@ const looksPerAge = 4
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { rings, maxInFlight, metrics } = options
-  const { maxBatchRecords = 512, maxBatchAgeMs = 20, now = () => performance.now() } = options
+  const { maxBatchRecords = 512, maxBatchAgeMs = 50, now = () => performance.now() } = options
   const stop = new AbortController()
   const runner = createBatchRunner({ ...options, onRetry: metrics.retried, signal: stop.signal })
   const states: RingState[] = rings.map((ring) => ({ ring, batches: [], cutRecords: 0, waitingSince: null }))

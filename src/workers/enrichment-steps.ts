@@ -1,6 +1,8 @@
 /** The steps that turn a record into a request event, in order. Each fills the fields it is named for. */
-import type { Geo, Heartbeat, Network, RequestEvent } from '../record/events.ts'
+import type { Client, Geo, Heartbeat, Network, Privacy, RequestEvent } from '../record/events.ts'
 import type { WaybillRecord } from '../record/record.ts'
+import { createTimeFormatter } from './iso-time.ts'
+import type { Pseudonymizer } from './pseudonym.ts'
 import { sessionOf } from './session-id.ts'
 import type { Agent } from './user-agent.ts'
 
@@ -25,20 +27,26 @@ export type EnrichmentServices = {
     data: RequestEvent['data']
   }
   /** `createPseudonymizer`. */
-  pseudonymize(
-    address: Uint8Array,
-    family: string,
-    timeMs: number,
-  ): { endpointId: string; clientId: string; epoch: string }
+  pseudonymize: Pseudonymizer
+}
+
+/** What the batch knows already of the record's address; never the address itself. */
+export type SeenAddress = {
+  geo: Geo | null
+  network: Network | null
+  privacy: Privacy | null
+  clients: Map<Agent, Client>
 }
 
 export type StepContext = {
   record: WaybillRecord
+  seen: SeenAddress
   /** Unix ms of the enrichment: it chooses the key of the pseudonyms. */
   nowMs: number
   services: EnrichmentServices
 }
 
+/** Objects within an event are shared with others of its batch: a step replaces them, and changes none. */
 export type Step = (event: EventDraft, context: StepContext) => void
 
 function orNull(text: string): string | null {
@@ -50,8 +58,10 @@ function roundMs(durationMs: number): number {
   return Math.round(durationMs * 1000) / 1000
 }
 
+const formatTime = createTimeFormatter()
+
 const time: Step = (event, { record }) => {
-  event.time = new Date(record.startMs).toISOString()
+  event.time = formatTime(record.startMs)
   event.duration_ms = roundMs(record.durationMs)
   event.first_byte_ms = record.firstByteMs < 0 ? null : roundMs(record.firstByteMs)
 }
@@ -84,27 +94,38 @@ const upstream: Step = (event, { record, services }) => {
   event.upstream_status = record.upstreamStatus === 0 ? null : record.upstreamStatus
 }
 
-const tool: Step = (event, { record, services }) => {
-  const { tool: name, version, os, arch, automation, via } = services.parseUserAgent(record.userAgent)
-  event.client = { ...event.client, tool: name, version, os, arch, automation, via }
+const tool: Step = (event, { record, seen, services }) => {
+  const agent = services.parseUserAgent(record.userAgent)
+  const known = seen.clients.get(agent)
+  if (known === undefined) {
+    const { tool: name, version, os, arch, automation, via } = agent
+    event.client = { id: '', endpoint_id: '', tool: name, version, os, arch, automation, via }
+    seen.clients.set(agent, event.client)
+  } else event.client = known
 }
 
-const geo: Step = (event, { record, services }) => {
-  event.geo = services.geo.geo(record.address)
+const geo: Step = (event, { record, seen, services }) => {
+  seen.geo ??= services.geo.geo(record.address)
+  event.geo = seen.geo
   event.data = services.geo.data
 }
 
-const network: Step = (event, { record, services }) => {
-  event.network = services.geo.network(record.address)
+const network: Step = (event, { record, seen, services }) => {
+  seen.network ??= services.geo.network(record.address)
+  event.network = seen.network
 }
 
 /** After this step the address is gone: no later one can see it. */
-const pseudonym: Step = (event, { record, nowMs, services }) => {
-  const { family } = services.parseUserAgent(record.userAgent)
-  const { endpointId, clientId, epoch } = services.pseudonymize(record.address, family, nowMs)
-  event.client.id = clientId
-  event.client.endpoint_id = endpointId
-  event.privacy = { key_epoch: epoch, key_scope: services.keyScope }
+const pseudonym: Step = (event, { record, seen, nowMs, services }) => {
+  // The client is that of the step `tool`: of this address and agent in this batch, and new without an id.
+  if (event.client.id === '' || seen.privacy === null) {
+    const { family } = services.parseUserAgent(record.userAgent)
+    const { endpointId, clientId, epoch } = services.pseudonymize(record.address, family, nowMs)
+    event.client.id = clientId
+    event.client.endpoint_id = endpointId
+    seen.privacy ??= { key_epoch: epoch, key_scope: services.keyScope }
+  }
+  event.privacy = seen.privacy
   record.address.fill(0)
 }
 
@@ -125,6 +146,31 @@ export const enrichmentSteps: readonly Step[] = [
   pseudonym,
   session,
 ]
+
+const unknownClient = Object.freeze<Client>({
+  id: '',
+  endpoint_id: '',
+  tool: null,
+  version: null,
+  os: null,
+  arch: null,
+  automation: 'no',
+  via: null,
+})
+const unknownGeo = Object.freeze<Geo>({ country: null, region: null, city: null })
+const unknownNetwork = Object.freeze<Network>({
+  asn: null,
+  organization: null,
+  type: null,
+  cloud_provider: null,
+  cloud_region: null,
+})
+const unknownData = Object.freeze<RequestEvent['data']>({ city_built_at: null, asn_built_at: null })
+const unknownPrivacy = Object.freeze<Privacy>({ key_epoch: '', key_scope: 'node' })
+
+export function createSeenAddress(): SeenAddress {
+  return { geo: null, network: null, privacy: null, clients: new Map() }
+}
 
 /** Every field of the schema, in its order; null until a step knows better. */
 export function createDraft(id: string, record: WaybillRecord, node: string): EventDraft {
@@ -153,21 +199,12 @@ export function createDraft(id: string, record: WaybillRecord, node: string): Ev
     upstream_status: null,
     redirect_host: null,
     aborted: false,
-    client: {
-      id: '',
-      endpoint_id: '',
-      tool: null,
-      version: null,
-      os: null,
-      arch: null,
-      automation: 'no',
-      via: null,
-    },
-    geo: { country: null, region: null, city: null },
-    network: { asn: null, organization: null, type: null, cloud_provider: null, cloud_region: null },
+    client: unknownClient,
+    geo: unknownGeo,
+    network: unknownNetwork,
     company: null,
-    data: { city_built_at: null, asn_built_at: null },
-    privacy: { key_epoch: '', key_scope: 'node' },
+    data: unknownData,
+    privacy: unknownPrivacy,
     node,
   }
 }

@@ -1,5 +1,7 @@
 import { createHash, createHmac, createSecretKey } from 'node:crypto'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { isMappedIpv4 } from './address.ts'
 import { createPseudonymizer } from './pseudonym.ts'
 
 const secret = Buffer.alloc(32, 7)
@@ -53,4 +55,24 @@ test('the address itself is only read', () => {
   const address = mapped(192, 0, 2, 7)
   pseudonymize(address, 'docker', 0)
   expect(address).toEqual(mapped(192, 0, 2, 7))
+})
+
+test('any address, family and key: the MACs that Node makes, also after the key was forgotten', () => {
+  const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+  let current = createSecretKey(secret)
+  const pseudonymizer = createPseudonymizer({ keyFor: () => ({ key: current, epoch: '2026-11-21' }) })
+  fc.assert(
+    fc.property(bytes(16), bytes(32), fc.string(), fc.boolean(), (address, key, family, forgets) => {
+      current = createSecretKey(key)
+      const significant = Buffer.alloc(16)
+      significant.set(isMappedIpv4(address) ? address : address.subarray(0, 8))
+      const mac = (...parts: Uint8Array[]) =>
+        createHmac('sha256', key).update(Buffer.concat(parts)).digest('hex').slice(0, 32)
+      if (forgets) pseudonymizer.forget()
+      const { endpointId, clientId } = pseudonymizer(address, family, 0)
+      expect(endpointId).toBe(mac(Uint8Array.of(1, 1), significant))
+      const familyHash = createHash('sha256').update(family).digest()
+      expect(clientId).toBe(mac(Uint8Array.of(1, 2), significant, familyHash))
+    }),
+  )
 })

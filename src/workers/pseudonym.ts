@@ -1,5 +1,5 @@
 /** Turns an address into keyed pseudonyms: after the key's day is over nobody can compute them again. */
-import { createHmac, hash, type KeyObject } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
 import { isMappedIpv4 } from './address.ts'
 
 export type Pseudonyms = {
@@ -26,16 +26,33 @@ const idDigits = 32
 /** SLAAC privacy addresses change below /64 (RFC 8981): the prefix is the customer. */
 const ipv6PrefixBytes = 8
 
-/**
- * `address`: 16 bytes, IPv4 mapped; it is only read, and no copy of it remains. The key is that of `timeMs`,
- * the time of enrichment.
- */
-export function createPseudonymizer(keys: PseudonymKeys) {
-  const endpoint = Buffer.alloc(familyStart)
-  const client = Buffer.alloc(familyStart + familyBytes)
+/** Of SHA-256; the key, not longer than that, is padded to it (RFC 2104 2). */
+const blockBytes = 64
+const hashBytes = 32
+const innerPad = 0x36
+const outerPad = 0x5c
+
+export type Pseudonymizer = {
+  /**
+   * `address`: 16 bytes, IPv4 mapped; it is only read, and no copy of it remains. The key is that of `timeMs`,
+   * the time of enrichment.
+   */
+  (address: Uint8Array, family: string, timeMs: number): Pseudonyms
+  /** Zeroes its copy of the key; to be called after each batch, so that the key lives no longer than the keyring. */
+  forget(): void
+}
+
+export function createPseudonymizer(keys: PseudonymKeys): Pseudonymizer {
+  // HMAC (RFC 2104) in two one-shot hashes: a third of the time that an Hmac object takes for so short an input.
+  const endpointBlocks = Buffer.alloc(blockBytes + familyStart)
+  const clientBlocks = Buffer.alloc(blockBytes + familyStart + familyBytes)
+  const outerBlocks = Buffer.alloc(blockBytes + hashBytes)
+  const endpoint = endpointBlocks.subarray(blockBytes)
+  const client = clientBlocks.subarray(blockBytes)
   endpoint[0] = client[0] = layoutVersion
   endpoint[1] = purposes.endpoint
   client[1] = purposes.client
+  let loaded: KeyObject | null = null
   const familyHashes = new Map<string, Buffer>()
 
   // As many as there are families in the table of User-Agents.
@@ -48,23 +65,44 @@ export function createPseudonymizer(keys: PseudonymKeys) {
     return digest
   }
 
-  function mac(key: KeyObject, input: Buffer): string {
-    // A KeyObject and a string as output: with Buffers it takes several times as long.
-    return createHmac('sha256', key).update(input).digest('hex').slice(0, idDigits)
+  function load(key: KeyObject) {
+    const bytes = key.export()
+    if (bytes.length > blockBytes) throw new RangeError('a key longer than a block of its hash')
+    for (let i = 0; i < blockBytes; i++) {
+      const byte = bytes[i] ?? 0
+      endpointBlocks[i] = clientBlocks[i] = byte ^ innerPad
+      outerBlocks[i] = byte ^ outerPad
+    }
+    bytes.fill(0)
+    loaded = key
   }
 
-  return function pseudonymize(address: Uint8Array, family: string, timeMs: number): Pseudonyms {
+  function forget() {
+    for (const blocks of [endpointBlocks, clientBlocks]) blocks.fill(0, 0, blockBytes)
+    outerBlocks.fill(0)
+    loaded = null
+  }
+
+  function mac(innerBlocks: Buffer): string {
+    outerBlocks.write(hash('sha256', innerBlocks, 'hex'), blockBytes, 'hex')
+    return hash('sha256', outerBlocks, 'hex').slice(0, idDigits)
+  }
+
+  function pseudonymize(address: Uint8Array, family: string, timeMs: number): Pseudonyms {
     const { key, epoch } = keys.keyFor(timeMs)
+    if (key !== loaded) load(key)
     const significant = isMappedIpv4(address) ? 16 : ipv6PrefixBytes
     for (let i = 0; i < significant; i++) {
       endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
     }
     familyHash(family).copy(client, familyStart)
     try {
-      return { endpointId: mac(key, endpoint), clientId: mac(key, client), epoch }
+      return { endpointId: mac(endpointBlocks), clientId: mac(clientBlocks), epoch }
     } finally {
       endpoint.fill(0, addressStart)
       client.fill(0, addressStart)
     }
   }
+
+  return Object.assign(pseudonymize, { forget })
 }

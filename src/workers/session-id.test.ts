@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createRecord } from './record.fixture.ts'
 import { sessionOf } from './session-id.ts'
@@ -7,4 +9,26 @@ test('fields of a session do not run into each other', () => {
     sessionOf(createRecord({ repository }), domain, 'client').session_id
   expect(id('ab', 'c')).not.toBe(id('a', 'bc'))
   expect(id('ab', 'c')).toBe(id('ab', 'c'))
+})
+
+test('the id is the hash of the documented layout, whatever the fields hold', () => {
+  const text = fc.string({ unit: 'binary', maxLength: 255 })
+  const nonces = fc.uint8Array({ minLength: 16, maxLength: 16 })
+  fc.assert(
+    fc.property(fc.boolean(), nonces, text, text, text, (hasNonce, nonce, domain, repository, clientId) => {
+      const name = `a${repository}`
+      const record = createRecord({ hasNonce, nonce, repository: name })
+      const fields = [hasNonce ? nonce : clientId, domain, name].flatMap((field) => {
+        const bytes = Buffer.from(field)
+        const length = Buffer.alloc(4)
+        length.writeUInt32LE(bytes.length)
+        return [length, bytes]
+      })
+      const input = Buffer.concat([Uint8Array.of(1, hasNonce ? 1 : 2), ...fields])
+      expect(sessionOf(record, domain, clientId)).toEqual({
+        session_id: createHash('sha256').update(input).digest('hex').slice(0, 32),
+        session_method: hasNonce ? 'token' : 'client',
+      })
+    }),
+  )
 })

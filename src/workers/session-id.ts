@@ -22,16 +22,32 @@ function isCounted({ class: requestClass, method, outcome, status, repository }:
   )
 }
 
+/** Three fields of at most 255 characters, which are Latin-1 or shorter than that in bytes. */
+const scratch = Buffer.alloc(4096)
+
 /** Each field after its length, so that no two lists of fields share an encoding. */
-function hashOf(method: keyof typeof methodCodes, fields: readonly (Uint8Array | string)[]): string {
-  const parts: Uint8Array[] = [Uint8Array.of(layoutVersion, methodCodes[method])]
-  for (const field of fields) {
-    const bytes = Buffer.from(field)
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(bytes.length)
-    parts.push(length, bytes)
+function hashOf(method: keyof typeof methodCodes, key: Uint8Array | string, ...texts: string[]): string {
+  scratch[0] = layoutVersion
+  scratch[1] = methodCodes[method]
+  let at = 2
+  if (typeof key === 'string') at = putText(key, at)
+  else {
+    scratch.set(key, at + 4)
+    scratch.writeUInt32LE(key.length, at)
+    at += 4 + key.length
   }
-  return hash('sha256', Buffer.concat(parts), 'hex').slice(0, idDigits)
+  for (const text of texts) at = putText(text, at)
+  const digest = hash('sha256', scratch.subarray(0, at), 'hex')
+  // A nonce is a secret of its session.
+  scratch.fill(0, 0, at)
+  return digest.slice(0, idDigits)
+}
+
+function putText(text: string, at: number): number {
+  if (at + 4 + 3 * text.length > scratch.length) throw new RangeError('a field of a session is too long')
+  const length = scratch.write(text, at + 4)
+  scratch.writeUInt32LE(length, at)
+  return at + 4 + length
 }
 
 /**
@@ -46,5 +62,5 @@ export function sessionOf(
   if (!isCounted(record)) return { session_id: null, session_method: null }
   const session_method = record.hasNonce ? 'token' : 'client'
   const key = record.hasNonce ? record.nonce : clientId
-  return { session_id: hashOf(session_method, [key, domain ?? '', record.repository]), session_method }
+  return { session_id: hashOf(session_method, key, domain ?? '', record.repository), session_method }
 }

@@ -2,15 +2,18 @@
  * Delivers one stream of the log to both targets.
  */
 import { createCursorFile } from '../log/cursors.ts'
-import { type Corruption, createLogReader, type LogFrame } from '../log/reader.ts'
+import { type Corruption, createLogReader } from '../log/reader.ts'
 import type { LogEntry } from '../record/events.ts'
 import { createDeliverer, type Deliverer } from './deliverer.ts'
+import type { EntryFilter } from './delivery-send.ts'
+import type { DeliveryFrame } from './delivery-source.ts'
 import { type LogTarget, logTargets } from './log-status.ts'
 
 export type Target = {
   /** Name of what it depends on, for its circuit. */
   dependency: string
-  filter(entry: LogEntry): boolean
+  /** null: it wants none. */
+  filter: EntryFilter
   /** Resolves once the entries are safe there. */
   send(entries: LogEntry[]): Promise<unknown>
 }
@@ -34,7 +37,7 @@ export type StreamDeliveryOptions = {
 
 export type StreamDelivery = {
   /** The frame just appended, in order. */
-  offer(frame: LogFrame): void
+  offer(frame: DeliveryFrame): void
   /** Unix ms of the oldest entry not delivered; 0: not known yet; null: there is none. */
   oldestMs(target: LogTarget): number | null
   undelivered(target: LogTarget): number

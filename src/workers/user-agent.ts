@@ -61,8 +61,11 @@ function parse(userAgent: string): Agent {
 /** Returns a parser that remembers what it saw last; its answers are shared and frozen. */
 export function createUserAgentParser(maxEntries: number = maxCachedAgents): (userAgent: string) => Agent {
   const known = new Map<string, Agent>()
+  // Requests of one client come together.
+  let lastUserAgent: string | null = null
+  let lastAgent: Agent
 
-  return (userAgent) => {
+  function find(userAgent: string): Agent {
     const cached = known.get(userAgent)
     if (cached !== undefined) {
       // A Map keeps the order of insertion: moved to its end, the first entry is the least recently used.
@@ -77,5 +80,13 @@ export function createUserAgentParser(maxEntries: number = maxCachedAgents): (us
     }
     known.set(userAgent, agent)
     return agent
+  }
+
+  return (userAgent) => {
+    if (userAgent !== lastUserAgent) {
+      lastAgent = find(userAgent)
+      lastUserAgent = userAgent
+    }
+    return lastAgent
   }
 }
