@@ -101,5 +101,7 @@ export async function run(report: Report): Promise<void> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await run(({ name, value, unit }) => console.log(`${name.padEnd(32)} ${value.toFixed(2).padStart(10)} ${unit}`))
+  await run(({ name, value, unit }) =>
+    console.log(`${name.padEnd(32)} ${value.toFixed(2).padStart(10)} ${unit}`),
+  )
 }
