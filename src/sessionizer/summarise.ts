@@ -3,12 +3,12 @@
  * docs/sessions.md is the model; section numbers in comments are those of its sources.
  */
 import { isClosedAt } from './pull/closing.ts'
-import { joinFact } from './pull/join.ts'
+import { joinFacts } from './pull/join.ts'
 import { judge } from './pull/kind.ts'
 import { createPackageEvent } from './pull/package-event.ts'
 import { isTokenPull, type Pull } from './pull/pull.ts'
 import { compareFacts, isChallenge, orderFacts, parseReference } from './pull/request.ts'
-import { createSession, type KnownTag } from './pull/session.ts'
+import type { KnownTag } from './pull/session.ts'
 import { createSurroundings, type EarlierEvent } from './pull/surroundings.ts'
 import type { Fact, Graph, Summary } from './types.ts'
 
@@ -57,33 +57,20 @@ function isLateRepeat(pull: Pull, settled: ReadonlyMap<string, number>): boolean
   return [...pull.sessionIds].every((id) => (settled.get(id) ?? Number.POSITIVE_INFINITY) <= pull.startMs)
 }
 
-function comparePulls(a: Pull, b: Pull): number {
-  const [first, second] = [a.facts[0], b.facts[0]]
-  return first === undefined || second === undefined ? 0 : compareFacts(first, second)
-}
-
-function joinFacts(input: SummaryInput, counted: readonly Fact[]): Pull[] {
-  const session = createSession(input.graph, input.idleMs, checkedTags(input.earlier ?? []))
-  for (const fact of counted) joinFact(session, fact, (digest) => input.graph.get(digest)?.subject ?? null)
-  // Facts that waited for their root came to it after it.
-  for (const pull of session.pulls) pull.facts.sort(compareFacts)
-  return session.pulls.sort(comparePulls)
-}
-
 /** Pure: the same input gives the same summary, whatever the order and the repeats of its facts. */
 export function summarise(input: SummaryInput): Summary {
   const earlier = input.earlier ?? []
   const facts = orderFacts(input.facts)
   const counted = facts.filter((fact) => !isChallenge(fact))
-  const pulls = joinFacts(input, counted)
+  const pulls = joinFacts(counted, input.graph, input.idleMs, checkedTags(earlier))
   const settled = settledTokens(pulls, earlier)
   const around = createSurroundings(pulls, earlier)
   const summary: Summary = { finished: [], remaining: [], discarded: [] }
   for (const pull of pulls) {
     const factIds = pull.facts.map((fact) => fact.id)
     if (!input.closing && !isClosedAt(pull, input.watermark, input.idleMs))
-      summary.remaining.push(...pull.facts)
-    else if (isLateRepeat(pull, settled)) summary.discarded.push(...factIds)
+      for (const fact of pull.facts) summary.remaining.push(fact)
+    else if (isLateRepeat(pull, settled)) for (const id of factIds) summary.discarded.push(id)
     else summary.finished.push({ event: createPackageEvent(pull, around(pull), input.graph), factIds })
   }
   for (const fact of facts) if (isChallenge(fact)) summary.discarded.push(fact.id)

@@ -19,5 +19,5 @@ export function isClosedAt(pull: Pull, timeMs: number, idleMs: number): boolean 
   if (pull.endMs + idleOf(pull, idleMs) < timeMs) return true
   if (pull.endMs + settledMs > timeMs || !isTokenPull(pull)) return false
   // A heartbeat is a transfer whose end is still to come, however complete the rest is.
-  return !pull.facts.some((fact) => fact.heartbeat) && isComplete(pull)
+  return pull.heartbeats === 0 && isComplete(pull)
 }

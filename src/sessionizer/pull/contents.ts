@@ -20,12 +20,16 @@ export type BlobRole = 'config' | 'empty' | 'layer' | 'optional' | 'foreign' | '
 export type ManifestUse = { role: ManifestRole; known: boolean; size: number | null; platform: string | null }
 export type BlobUse = { manifest: string; role: BlobRole; size: number }
 
+export type UsedBlob = { digest: string; role: BlobRole }
+
 export type Contents = {
   root: string
   /** The root, and of an index its children. */
   manifests: ReadonlyMap<string, ManifestUse>
   /** Every use of each blob: layers are shared between manifests (10.3-21). */
   blobs: ReadonlyMap<string, readonly BlobUse[]>
+  /** What each of its manifests uses. */
+  used: ReadonlyMap<string, readonly UsedBlob[]>
 }
 
 /** Indexes in indexes are legal but rare; deeper ones are not followed. */
@@ -55,8 +59,12 @@ function layerRole(manifest: Manifest, layer: Manifest['layers'][number]): BlobR
 function readContents(root: string, graph: Graph): Contents {
   const manifests = new Map<string, ManifestUse>()
   const blobs = new Map<string, BlobUse[]>()
+  const used = new Map<string, UsedBlob[]>()
 
   function addBlob(digest: string, use: BlobUse): void {
+    const own = used.get(use.manifest)
+    if (own === undefined) used.set(use.manifest, [{ digest, role: use.role }])
+    else own.push({ digest, role: use.role })
     const uses = blobs.get(digest)
     if (uses === undefined) blobs.set(digest, [use])
     else uses.push(use)
@@ -92,17 +100,21 @@ function readContents(root: string, graph: Graph): Contents {
 
   const manifest = graph.get(root)
   visit(root, { role: roleOf(manifest), size: manifest?.size ?? null, platform: null }, 0)
-  return { manifests, blobs, root }
+  return { root, manifests, blobs, used }
 }
 
 /** Reads contents and remembers them: a session asks for the same few roots for each of its facts. */
-export function createContentsReader(graph: Graph): (root: string) => Contents {
+export function createContentsReader(
+  graph: Graph,
+  onRead: (contents: Contents) => void,
+): (root: string) => Contents {
   const known = new Map<string, Contents>()
   return (root) => {
     const seen = known.get(root)
     if (seen !== undefined) return seen
     const contents = readContents(root, graph)
     known.set(root, contents)
+    onRead(contents)
     return contents
   }
 }

@@ -29,7 +29,7 @@ function inferPlatforms(pull: Pull): string[] {
  * The platform manifests of the pull: those fetched; else the root if it is one itself; else the only child that
  * has all the blobs requested. Attestations are never among them (10.2, `platform`).
  */
-export function platformsOf(pull: Pull): string[] {
+export function platformsOf(pull: Pull): readonly string[] {
   const fetched = fetchedPlatforms(pull)
   if (fetched.length > 0) return fetched
   if (pull.digest !== null && manifestRole(pull, pull.digest) === 'platform') return [pull.digest]
@@ -37,13 +37,18 @@ export function platformsOf(pull: Pull): string[] {
 }
 
 /** Digests that belong to the given platform manifests in one of the roles; null if one of them is not in the graph. */
-export function contentsOf(pull: Pull, platforms: string[], roles: readonly BlobRole[]): Set<string> | null {
+export function contentsOf(
+  pull: Pull,
+  platforms: readonly string[],
+  roles: readonly BlobRole[],
+): Set<string> | null {
   const digests = new Set<string>()
   if (platforms.some((digest) => !manifestUse(pull, digest)?.known)) return null
   for (const contents of pull.contents) {
-    for (const [digest, uses] of contents.blobs) {
-      if (uses.some((use) => roles.includes(use.role) && platforms.includes(use.manifest)))
-        digests.add(digest)
+    for (const platform of platforms) {
+      for (const { digest, role } of contents.used.get(platform) ?? []) {
+        if (roles.includes(role)) digests.add(digest)
+      }
     }
   }
   return digests
@@ -79,11 +84,21 @@ export function countLayers(pull: Pull): number | null {
   return contentsOf(pull, platforms, ['layer', 'optional'])?.size ?? null
 }
 
-/** 10.2 `full`: config and every layer of each platform manifest delivered or redirected. */
-export function isComplete(pull: Pull): boolean {
+function findComplete(pull: Pull): boolean {
   const platforms = platformsOf(pull)
   const needed = contentsOf(pull, platforms, ['config', 'layer'])
   if (platforms.length === 0 || needed === null || needed.size === 0) return false
   if (imageTransfers(pull).length === 0) return false
   return [...needed].every((digest) => isDelivered(pull, digest))
+}
+
+/** 10.2 `full`: config and every layer of each platform manifest delivered or redirected. */
+export function isComplete(pull: Pull): boolean {
+  const { kept } = pull
+  if (kept.isCompleteAt !== pull.revision || kept.isCompleteOf !== pull.facts.length) {
+    kept.isComplete = findComplete(pull)
+    kept.isCompleteAt = pull.revision
+    kept.isCompleteOf = pull.facts.length
+  }
+  return kept.isComplete
 }

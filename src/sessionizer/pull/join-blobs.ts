@@ -2,68 +2,84 @@
  * To which pull a blob request belongs (10.1 "Join", 10.3-1, 2, 10, 11).
  */
 import type { Fact } from '../types.ts'
-import { addFact, blobUses, hasUnknownContents, isDelivered, type Pull } from './pull.ts'
+import { findNewest, findOldest, newer, older, type Test } from './line.ts'
+import { hasUnknownContents, isDelivered, type Pull } from './pull.ts'
+import { addFact } from './pull-facts.ts'
 import { coversRange } from './ranges.ts'
-import { mayBelong, openPulls, preferToken, type Session, startPull } from './session.ts'
-import { isRunningAt } from './transfer.ts'
+import { isOpen, mayBelong, preferToken, type Session, settlePull, startPull } from './session.ts'
+import { type BlobShelf, isCut, isPossible, isRunning, isWanted, openBlobShelf } from './shelf.ts'
 
-/** How well a blob fits a pull, best first. Equal ones: the oldest pull, but for the last two the newest. */
-const fits = ['continues', 'outstanding', 'possible', 'repeated', 'unknown', 'none'] as const
-type Fit = (typeof fits)[number]
+const any = (): boolean => true
 
-/** Some manifest that uses the blob was fetched, or is the root itself. */
-function isExpected(pull: Pull, digest: string): boolean {
-  return blobUses(pull, digest).some(
-    (use) => use.manifest === pull.digest || pull.transfers.get(use.manifest)?.answered === true,
-  )
-}
-
-function fitOf(pull: Pull, fact: Fact, digest: string): Fit {
-  const transfer = pull.transfers.get(digest)
-  if (transfer !== undefined) {
+/** Of those that asked for the blob already, which continues with a range it does not have. */
+function findContinued(session: Session, shelf: BlobShelf, fact: Fact, may: Test): Pull | undefined {
+  const { digest } = shelf
+  const runs = (pull: Pull) => isOpen(session, pull) && isRunning(pull, digest, fact.time)
+  const wasCut = (pull: Pull) => isOpen(session, pull) && isCut(pull, digest, fact.time)
+  return older(
     // Ranges side by side are one client's (10.3-11), whole blobs side by side are not.
-    if (isRunningAt(transfer, fact.time)) return fact.offset > 0 ? 'continues' : 'repeated'
-    if (isDelivered(pull, digest)) return 'repeated'
-    const covered = coversRange(transfer.ranges, fact.offset, fact.offset + 1)
-    return fact.offset > 0 && !covered ? 'continues' : 'outstanding'
-  }
-  if (isExpected(pull, digest)) return 'outstanding'
-  // A child that was not fetched: the client may have had its manifest from an earlier pull.
-  if (blobUses(pull, digest).length > 0) return 'possible'
-  return hasUnknownContents(pull) && mayBelong(pull, fact) ? 'unknown' : 'none'
+    findOldest(shelf.running, runs, may),
+    findOldest(shelf.cut, wasCut, (pull) => may(pull) && !isCovered(pull, digest, fact)),
+  )
 }
 
-function findPull(session: Session, fact: Fact, digest: string): Pull | undefined {
-  const rated = openPulls(session, fact.time).map((pull) => ({ pull, fit: fitOf(pull, fact, digest) }))
-  const fitting = rated.filter((one) => one.fit !== 'none')
-  const preferred = new Set(
-    preferToken(
-      fitting.map((one) => one.pull),
-      fact,
-    ),
-  )
-  for (const fit of fits) {
-    const equal = fitting.filter((one) => one.fit === fit && preferred.has(one.pull))
-    if (equal.length === 0) continue
-    return fit === 'repeated' || fit === 'unknown' ? equal.at(-1)?.pull : equal[0]?.pull
+function isCovered(pull: Pull, digest: string, fact: Fact): boolean {
+  return coversRange(pull.transfers.get(digest)?.ranges ?? [], fact.offset, fact.offset + 1)
+}
+
+function findOutstanding(session: Session, shelf: BlobShelf, fact: Fact, may: Test): Pull | undefined {
+  const { digest } = shelf
+  const wants = (pull: Pull) => isOpen(session, pull) && isWanted(pull, digest)
+  const wasCut = (pull: Pull) => isOpen(session, pull) && isCut(pull, digest, fact.time)
+  const again = (pull: Pull) => may(pull) && (fact.offset === 0 || isCovered(pull, digest, fact))
+  return older(findOldest(shelf.wanted, wants, may), findOldest(shelf.cut, wasCut, again))
+}
+
+function findRepeated(session: Session, shelf: BlobShelf, fact: Fact, may: Test): Pull | undefined {
+  const { digest } = shelf
+  const has = (pull: Pull) => isOpen(session, pull) && isDelivered(pull, digest)
+  const runs = (pull: Pull) => isOpen(session, pull) && isRunning(pull, digest, fact.time)
+  if (fact.offset > 0) {
+    return findNewest(shelf.delivered, has, (pull) => may(pull) && !isRunning(pull, digest, fact.time))
   }
-  return undefined
+  return newer(findNewest(shelf.delivered, has, may), findNewest(shelf.running, runs, may))
+}
+
+/** Which pull a blob fits best. Equal ones: the oldest, but of repeats and guesses the newest. */
+function findPull(session: Session, fact: Fact, digest: string): Pull | undefined {
+  const shelf = openBlobShelf(session, digest)
+  const fits = (pull: Pull) => isOpen(session, pull) && isPossible(pull, digest)
+  const isUnknown = (pull: Pull) => isOpen(session, pull) && hasUnknownContents(pull)
+  return preferToken(
+    session,
+    fact,
+    (may) =>
+      (fact.offset > 0 ? findContinued(session, shelf, fact, may) : undefined) ??
+      findOutstanding(session, shelf, fact, may) ??
+      findOldest(shelf.possible, fits, may) ??
+      findRepeated(session, shelf, fact, may) ??
+      findNewest(session.unknown, isUnknown, (pull) => may(pull) && mayBelong(pull, fact)),
+  )
 }
 
 /** containerd asks for a digest among the blobs when no manifest has it (1.3). */
-function findMissingRoot(session: Session, fact: Fact, digest: string): Pull | undefined {
-  return openPulls(session, fact.time).findLast(
-    (pull) => pull.reference === digest && pull.rootFailure !== null,
-  )
+function findMissingRoot(session: Session, digest: string): Pull | undefined {
+  const hasFailed = (pull: Pull) => isOpen(session, pull) && pull.rootFailure !== null
+  return findNewest(session.rootLines.failed.get(digest), hasFailed, any)
 }
 
 function findOrphan(session: Session, fact: Fact): Pull | undefined {
-  return openPulls(session, fact.time).findLast((pull) => pull.origin === 'orphan' && mayBelong(pull, fact))
+  const open = (pull: Pull) => isOpen(session, pull)
+  return findNewest(session.orphans, open, (pull) => mayBelong(pull, fact))
 }
 
 export function joinBlob(session: Session, fact: Fact): void {
   const digest = fact.reference ?? fact.digest ?? ''
   const pull =
-    findPull(session, fact, digest) ?? findMissingRoot(session, fact, digest) ?? findOrphan(session, fact)
-  addFact(pull ?? startPull(session, 'orphan'), fact)
+    findPull(session, fact, digest) ??
+    findMissingRoot(session, digest) ??
+    findOrphan(session, fact) ??
+    startPull(session, 'orphan')
+  addFact(pull, fact)
+  settlePull(session, pull, fact)
 }

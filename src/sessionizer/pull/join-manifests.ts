@@ -3,122 +3,143 @@
  */
 import type { Fact } from '../types.ts'
 import { judge } from './kind.ts'
+import { findNewest, findOldest, newer, older, type Test } from './line.ts'
 import {
-  addFact,
   fetchedPlatforms,
+  hasOnlyRootFacts,
   hasUnknownContents,
   isHeadOnly,
-  isRootRequest,
-  joinContents,
-  manifestRole,
+  isTokenPull,
   type Pull,
 } from './pull.ts'
-import { endOf, isAnswered, isRetryable, retryWindowMs } from './request.ts'
+import { addFact, joinContents } from './pull-facts.ts'
+import { endOf, isAnswered, retryWindowMs } from './request.ts'
+import { awaitsDigest, awaitsRoot, isRetriedBy, isRootCut, rootTransfer } from './root-lines.ts'
 import {
-  isAbout,
+  isOpen,
+  type KnownTag,
   mayBelong,
-  openPulls,
   preferToken,
   type Session,
-  setRootDigest,
+  settlePull,
   sharesToken,
   startPull,
-  takeWaiting,
 } from './session.ts'
-import { isFinished, isRunningAt } from './transfer.ts'
+import {
+  isAbout,
+  isChild,
+  isManifestCut,
+  isOutstanding,
+  isRunning,
+  type ManifestShelf,
+  openManifestShelf,
+  openSubjectShelf,
+} from './shelf.ts'
+import { isRunningAt } from './transfer.ts'
+import { setRootDigest, takeWaiting } from './waiting.ts'
 
 /** `docker manifest inspect` asks for its manifest twice, with a token each (Captured on the wire). */
 const repeatingTool = 'docker-cli'
 
-/** The root was refused in a way that clients answer by asking again: the same request, or GET after HEAD (1.2). */
-function awaitsRetry(pull: Pull, fact: Fact): boolean {
-  const failure = pull.rootFailure
-  if (failure === null || fact.time - endOf(failure) > retryWindowMs(failure)) return false
-  if (failure.method === 'HEAD' && fact.method === 'GET') return true
-  return failure.method === fact.method && isRetryable(failure)
+const any = (): boolean => true
+
+function findRetried(session: Session, fact: Fact): Pull | undefined {
+  const { retriedByGet, retriedByHead } = session.rootLines
+  const lines = fact.method === 'GET' ? retriedByGet : retriedByHead
+  const awaits = (pull: Pull) => {
+    const failure = pull.rootFailure
+    if (failure === null || !isRetriedBy(fact.method, failure)) return false
+    return fact.time - endOf(failure) <= retryWindowMs(failure) && isOpen(session, pull)
+  }
+  return preferToken(session, fact, (may) => findOldest(lines.get(fact.reference), awaits, may))
 }
 
-function onlyRootFacts(pull: Pull): boolean {
-  return pull.facts.every((fact) => isRootRequest(pull, fact) || fact.class === 'tags')
-}
-
-/** The GET of this root was cut off, and ended before it was asked for again. */
-function wasCutOff(pull: Pull, digest: string | null, fact: Fact): boolean {
-  const transfer = pull.transfers.get(digest ?? fact.reference ?? '')
-  if (transfer === undefined || !transfer.answered) return false
-  return !isRunningAt(transfer, fact.time) && !isFinished(transfer, null)
-}
-
-/** GET of a tag that was fetched already and led nowhere yet: the same operation asks again. */
-function repeatsRoot(pull: Pull, fact: Fact): boolean {
-  if (wasCutOff(pull, pull.digest, fact)) return true
-  if (!onlyRootFacts(pull)) return false
-  return fact.context.client.tool === repeatingTool || sharesToken(pull, fact)
+/** GET of a tag that was fetched already and led nowhere yet, or was cut off: the same operation asks again. */
+function findRepeatedRoot(session: Session, fact: Fact): Pull | undefined {
+  const { alone, cut } = session.rootLines
+  const isAlone = (pull: Pull) => isOpen(session, pull) && hasOnlyRootFacts(pull)
+  const wasCut = (pull: Pull) => isOpen(session, pull) && isRootCut(pull)
+  const hasEnded = (pull: Pull) => {
+    const transfer = rootTransfer(pull)
+    return transfer !== null && !isRunningAt(transfer, fact.time)
+  }
+  const asksTwice = fact.context.client.tool === repeatingTool
+  const mayShare = fact.context.session_method === 'token' || session.isMixed
+  return preferToken(session, fact, (may) =>
+    older(
+      findOldest(cut.get(fact.reference), wasCut, (pull) => may(pull) && hasEnded(pull)),
+      asksTwice || mayShare
+        ? findOldest(
+            alone.get(fact.reference),
+            isAlone,
+            (pull) => may(pull) && (asksTwice || sharesToken(pull, fact)),
+          )
+        : undefined,
+    ),
+  )
 }
 
 function findByTag(session: Session, fact: Fact): Pull | undefined {
-  const pulls = openPulls(session, fact.time).filter(
-    (pull) => pull.origin === 'root' && pull.reference === fact.reference,
-  )
-  const oldest = (fits: (pull: Pull) => boolean) => preferToken(pulls.filter(fits), fact)[0]
-  const retried = oldest((pull) => awaitsRetry(pull, fact))
+  const retried = findRetried(session, fact)
   if (retried !== undefined || fact.method === 'HEAD') return retried
-  return oldest((pull) => isHeadOnly(pull) && pull.resolved) ?? oldest((pull) => repeatsRoot(pull, fact))
-}
-
-/** The root's own GET by digest is still to come: after a HEAD, or after a tag whose answer led nowhere yet. */
-function awaitsRoot(pull: Pull, digest: string): boolean {
-  if (pull.origin !== 'root' || pull.digest !== digest) return false
-  const fetched = pull.facts.some(
-    (fact) =>
-      fact.class === 'manifest' && fact.method === 'GET' && fact.reference === digest && isAnswered(fact),
+  const isChecked = (pull: Pull) => isOpen(session, pull) && isHeadOnly(pull) && pull.resolved
+  const line = session.rootLines.checked.get(fact.reference)
+  return (
+    preferToken(session, fact, (may) => findOldest(line, isChecked, may)) ?? findRepeatedRoot(session, fact)
   )
-  if (fetched) return false
-  return isHeadOnly(pull) || pull.rootFailure !== null || onlyRootFacts(pull)
 }
 
-/** The root was answered without saying its digest; the next manifest by digest is what it is. */
-function awaitsDigest(pull: Pull): boolean {
-  return pull.origin === 'root' && pull.resolved && pull.digest === null
+/** The root's own GET by digest: of one that resolved to it, or of one whose answer did not say to what. */
+function findAwaiting(session: Session, fact: Fact, digest: string): Pull | undefined {
+  const { awaited, unnamed } = session.rootLines
+  const awaits = (pull: Pull) => isOpen(session, pull) && pull.digest === digest && awaitsRoot(pull)
+  const isUnnamed = (pull: Pull) => isOpen(session, pull) && awaitsDigest(pull)
+  return (
+    preferToken(session, fact, (may) => findOldest(awaited.get(digest), awaits, may)) ??
+    preferToken(session, fact, (may) =>
+      findOldest(unnamed, isUnnamed, (pull) => may(pull) && mayBelong(pull, fact)),
+    )
+  )
 }
 
-function isOutstanding(pull: Pull, digest: string): boolean {
-  return pull.transfers.get(digest)?.answered !== true
+function findListed(session: Session, shelf: ManifestShelf, fact: Fact): Pull | undefined {
+  const lists = (pull: Pull) => isOpen(session, pull) && isChild(pull, shelf.digest)
+  return preferToken(session, fact, (may) => findOldest(shelf.listed, lists, may))
 }
 
-function isChild(pull: Pull, digest: string): boolean {
-  return pull.digest !== digest && manifestRole(pull, digest) !== 'unknown'
-}
-
-function findChild(open: Pull[], fact: Fact, digest: string): Pull | undefined {
-  const fitting = open.filter((pull) => isChild(pull, digest) && isOutstanding(pull, digest))
-  const parents = preferToken(fitting, fact)
-  // Most clients fetch one platform: who has none yet is the likelier one.
-  return parents.find((pull) => fetchedPlatforms(pull).length === 0) ?? parents[0]
-}
-
-function findSubject(
-  session: Session,
-  pulls: Pull[],
-  digest: string,
-  subject: string | null,
-): Pull | undefined {
-  if (subject === null || session.read(digest).manifests.get(digest)?.role !== 'attached') return undefined
-  return pulls.findLast((pull) => isAbout(pull, subject))
-}
-
-function findUnknown(session: Session, open: Pull[], fact: Fact, digest: string): Pull | undefined {
-  if (session.read(digest).manifests.get(digest)?.role === 'index') return undefined
+function findChild(session: Session, shelf: ManifestShelf, fact: Fact): Pull | undefined {
+  const lacks = (pull: Pull) => isOpen(session, pull) && isOutstanding(pull, shelf.digest)
+  const isFresh = (pull: Pull) => lacks(pull) && fetchedPlatforms(pull).length === 0
   return preferToken(
-    open.filter((pull) => hasUnknownContents(pull) && mayBelong(pull, fact)),
+    session,
     fact,
-  ).at(-1)
+    // Most clients fetch one platform: who has none yet is the likelier one.
+    (may) => findOldest(shelf.fresh, isFresh, may) ?? findOldest(shelf.outstanding, lacks, may),
+  )
 }
 
 /** The same digest again: one pull's repetition with one token or after a cut, else another client's (10.3-1). */
-function findRepeated(pulls: Pull[], fact: Fact, digest: string): Pull | undefined {
-  return pulls.findLast(
-    (pull) => pull.transfers.has(digest) && (sharesToken(pull, fact) || wasCutOff(pull, digest, fact)),
+function findRepeated(session: Session, shelf: ManifestShelf, fact: Fact): Pull | undefined {
+  const { digest } = shelf
+  const owns = (pull: Pull) => isOpen(session, pull) && isTokenPull(pull) && pull.transfers.has(digest)
+  const wasCut = (pull: Pull) => isOpen(session, pull) && isManifestCut(pull, digest)
+  return newer(
+    findNewest(shelf.owned, owns, (pull) => sharesToken(pull, fact)),
+    findNewest(shelf.cut, wasCut, (pull) => !isRunning(pull, digest, fact.time)),
+  )
+}
+
+function findSubject(session: Session, digest: string, subject: string | null): Pull | undefined {
+  if (subject === null || session.read(digest).manifests.get(digest)?.role !== 'attached') return undefined
+  const speaks = (pull: Pull) => isOpen(session, pull) && isAbout(pull, subject)
+  return findNewest(openSubjectShelf(session, subject).about, speaks, any)
+}
+
+/** The newest pull of which it is not known what it leads to. */
+export function findUnknown(session: Session, fact: Fact, fits: Test): Pull | undefined {
+  const isUnknown = (pull: Pull) => isOpen(session, pull) && hasUnknownContents(pull)
+  return preferToken(session, fact, (may) =>
+    findNewest(session.unknown, isUnknown, (pull) => may(pull) && fits(pull) && mayBelong(pull, fact)),
   )
 }
 
@@ -128,37 +149,52 @@ function findByDigest(
   digest: string,
   subject: string | null,
 ): Pull | undefined {
-  const open = openPulls(session, fact.time)
-  const oldest = (fits: (pull: Pull) => boolean) => preferToken(open.filter(fits), fact)[0]
-  const retried = oldest((pull) => pull.reference === digest && awaitsRetry(pull, fact))
+  const retried = findRetried(session, fact)
   if (retried !== undefined) return retried
+  const shelf = openManifestShelf(session, digest)
   if (fact.method === 'HEAD') {
-    return oldest((pull) => isChild(pull, digest)) ?? findSubject(session, open, digest, subject)
+    return findListed(session, shelf, fact) ?? findSubject(session, digest, subject)
   }
+  const isIndex = session.read(digest).manifests.get(digest)?.role === 'index'
   return (
-    oldest((pull) => awaitsRoot(pull, digest)) ??
-    oldest((pull) => awaitsDigest(pull) && mayBelong(pull, fact)) ??
-    findChild(open, fact, digest) ??
-    findRepeated(open, fact, digest) ??
-    findSubject(session, open, digest, subject) ??
-    findUnknown(session, open, fact, digest)
+    findAwaiting(session, fact, digest) ??
+    findChild(session, shelf, fact) ??
+    findRepeated(session, shelf, fact) ??
+    findSubject(session, digest, subject) ??
+    (isIndex ? undefined : findUnknown(session, fact, any))
   )
+}
+
+/** The tag that the client asked for last. */
+function latest(a: KnownTag, b: KnownTag): KnownTag {
+  if (a.endMs !== b.endMs) return a.endMs > b.endMs ? a : b
+  return a.tag <= b.tag ? a : b
 }
 
 /** A check of the same digest by the same client, not long ago: its tag is what the pull by digest is about. */
 function inferTag(session: Session, fact: Fact, digest: string): string | null {
-  const checks = [...session.knownTags]
-  for (const { tag, digest: resolved, endMs } of session.pulls.filter(
-    (pull) => judge(pull).kind === 'check',
-  )) {
-    if (tag !== null && resolved !== null) checks.push({ tag, digest: resolved, endMs })
+  const known = session.knownTags.get(digest) ?? []
+  const over: KnownTag[] = []
+  const open: KnownTag[] = []
+  // Most are over, and need not be looked at again.
+  const isCheck = (pull: Pull) => {
+    const { tag, endMs } = pull
+    if (tag === null || pull.digest !== digest || judge(pull).kind !== 'check') return false
+    const isStill = isOpen(session, pull)
+    const check = { tag, digest, endMs }
+    if (isStill) open.push(check)
+    else over.push(check)
+    return isStill
   }
-  const fresh = checks.filter(
-    (check) =>
-      check.digest === digest && check.endMs <= fact.time && fact.time - check.endMs <= session.idleMs,
+  findOldest(session.rootLines.checks.get(digest), isCheck, () => false)
+  if (over.length > 0) {
+    known.push(over.reduce(latest))
+    session.knownTags.set(digest, known)
+  }
+  const fresh = [...known, ...open].filter(
+    ({ endMs }) => endMs <= fact.time && fact.time - endMs <= session.idleMs,
   )
-  fresh.sort((a, b) => b.endMs - a.endMs || (a.tag < b.tag ? -1 : 1))
-  return fresh[0]?.tag ?? null
+  return fresh.length === 0 ? null : fresh.reduce(latest).tag
 }
 
 function startRoot(session: Session, fact: Fact, tag: string | null): Pull {
@@ -170,7 +206,7 @@ function startRoot(session: Session, fact: Fact, tag: string | null): Pull {
     pull.tag = inferTag(session, fact, fact.reference)
     if (pull.tag !== null) pull.tagSource = 'inferred'
   }
-  takeWaiting(session, pull, fact.time)
+  takeWaiting(session, pull)
   return pull
 }
 
@@ -182,9 +218,10 @@ export function joinManifest(session: Session, fact: Fact, tag: string | null, s
   const resolved = fact.digest ?? digest
   if (isAnswered(fact) && resolved !== null) {
     if (pull.origin === 'root' && (pull.reference === fact.reference || awaitsDigest(pull))) {
-      if (pull.digest === null || tag !== null) setRootDigest(session, pull, resolved, fact.time)
+      if (pull.digest === null || tag !== null) setRootDigest(session, pull, resolved)
     }
     joinContents(pull, session.read(resolved))
   }
   addFact(pull, fact)
+  settlePull(session, pull, fact)
 }

@@ -1,64 +1,75 @@
 /**
  * Joins the facts of a session into pulls: the one place that says which request starts, continues or ends what.
  */
-import type { Fact } from '../types.ts'
+import type { Fact, Graph } from '../types.ts'
 import { joinBlob } from './join-blobs.ts'
-import { joinManifest } from './join-manifests.ts'
-import { addFact, hasUnknownContents, joinContents, type Origin, type Pull } from './pull.ts'
-import { isAnswered, parseReference } from './request.ts'
+import { findUnknown, joinManifest } from './join-manifests.ts'
+import { findNewest } from './line.ts'
+import type { Origin, Pull } from './pull.ts'
+import { addFact, joinContents } from './pull-facts.ts'
+import { compareFacts, isAnswered, parseReference } from './request.ts'
 import {
-  isAbout,
-  mayBelong,
-  openPulls,
+  createSession,
+  isOpen,
+  type KnownTag,
   preferToken,
   type Session,
+  settlePull,
   startPull,
-  takeWaiting,
 } from './session.ts'
+import { isAbout, openSubjectShelf } from './shelf.ts'
+import { takeWaiting } from './waiting.ts'
 
 function findSubject(session: Session, fact: Fact, subject: string, origin: Origin): Pull | undefined {
-  const open = openPulls(session, fact.time)
-  const newest = (fits: (pull: Pull) => boolean) => preferToken(open.filter(fits), fact).at(-1)
-  const waits = (pull: Pull) => pull.origin === 'attached' || pull.origin === origin
+  const { about } = openSubjectShelf(session, subject)
+  const speaks = (pull: Pull) => isOpen(session, pull) && isAbout(pull, subject)
+  const newest = (fits: (pull: Pull) => boolean) =>
+    preferToken(session, fact, (may) => findNewest(about, speaks, (pull) => may(pull) && fits(pull)))
+  const isRoot = (pull: Pull) => pull.origin === 'root'
   return (
-    newest((pull) => pull.origin === 'root' && isAbout(pull, subject)) ??
-    newest((pull) => waits(pull) && isAbout(pull, subject)) ??
-    newest((pull) => pull.origin === 'root' && hasUnknownContents(pull) && mayBelong(pull, fact))
+    newest(isRoot) ??
+    newest((pull) => pull.origin === 'attached' || pull.origin === origin) ??
+    findUnknown(session, fact, isRoot)
   )
 }
 
-function startWaiting(session: Session, fact: Fact, origin: Origin, subject: string | null): Pull {
+function startWaiting(session: Session, origin: Origin, subject: string | null): Pull {
   const pull = startPull(session, origin)
   pull.subject = subject
-  if (origin === 'attached') takeWaiting(session, pull, fact.time)
+  if (origin === 'attached') takeWaiting(session, pull)
   return pull
 }
 
 /** 10.3-5, 6: part of the pull of the subject, else a record of their own. */
 function joinAttached(session: Session, fact: Fact, subject: string): void {
-  const pull =
-    findSubject(session, fact, subject, 'attached') ?? startWaiting(session, fact, 'attached', subject)
+  const pull = findSubject(session, fact, subject, 'attached') ?? startWaiting(session, 'attached', subject)
   if (isAnswered(fact) && fact.digest !== null) joinContents(pull, session.read(fact.digest))
   addFact(pull, fact)
+  settlePull(session, pull, fact)
 }
 
 function joinReferrers(session: Session, fact: Fact): void {
   const subject = fact.reference ?? fact.digest ?? ''
   const found = findSubject(session, fact, subject, 'lists')
-  addFact(found ?? startWaiting(session, fact, 'lists', subject), fact)
+  const pull = found ?? startWaiting(session, 'lists', subject)
+  addFact(pull, fact)
+  settlePull(session, pull, fact)
 }
 
 /** 10.1: lists of tags never start a pull; they go along with the newest, or wait for the next. */
 function joinTags(session: Session, fact: Fact): void {
-  const open = openPulls(session, fact.time)
-  const newest = (fits: (pull: Pull) => boolean) => preferToken(open.filter(fits), fact).at(-1)
-  const root = newest((pull) => pull.origin === 'root')
-  const waiting = newest((pull) => pull.origin === 'lists' && pull.subject === null)
-  addFact(root ?? waiting ?? startWaiting(session, fact, 'lists', null), fact)
+  const open = (pull: Pull) => isOpen(session, pull)
+  const pull =
+    preferToken(session, fact, (may) => findNewest(session.roots, open, may)) ??
+    preferToken(session, fact, (may) => findNewest(session.tagLists, open, may)) ??
+    startWaiting(session, 'lists', null)
+  addFact(pull, fact)
+  settlePull(session, pull, fact)
 }
 
 /** Adds the next fact in order of (time, id). */
-export function joinFact(session: Session, fact: Fact, subjectOf: (digest: string) => string | null): void {
+function joinFact(session: Session, fact: Fact, subjectOf: (digest: string) => string | null): void {
+  session.nowMs = fact.time
   if (fact.class === 'tags') return joinTags(session, fact)
   if (fact.class === 'referrers') return joinReferrers(session, fact)
   if (fact.class === 'blob') return joinBlob(session, fact)
@@ -66,4 +77,29 @@ export function joinFact(session: Session, fact: Fact, subjectOf: (digest: strin
   if (reference.kind === 'attached') return joinAttached(session, fact, reference.subject)
   const digest = fact.digest ?? fact.reference ?? ''
   joinManifest(session, fact, reference.kind === 'tag' ? reference.tag : null, subjectOf(digest))
+}
+
+function comparePulls(a: Pull, b: Pull): number {
+  const [first, second] = [a.facts[0], b.facts[0]]
+  return first === undefined || second === undefined ? 0 : compareFacts(first, second)
+}
+
+/** `facts` in order of (time, id); so are the pulls, by their first fact, and the facts of each. */
+export function joinFacts(
+  facts: readonly Fact[],
+  graph: Graph,
+  idleMs: number,
+  knownTags: readonly KnownTag[],
+): Pull[] {
+  const [first] = facts
+  const isMixed = facts.some(
+    ({ sessionId, context }) =>
+      sessionId !== first?.sessionId || context.session_method !== first.context.session_method,
+  )
+  const session = createSession(graph, idleMs, knownTags, isMixed)
+  for (const fact of facts) joinFact(session, fact, (digest) => graph.get(digest)?.subject ?? null)
+  const pulls = session.pulls.filter((pull) => !pull.taken)
+  // Facts that waited for their root came to it after it.
+  for (const pull of pulls) pull.facts.sort(compareFacts)
+  return pulls.sort(comparePulls)
 }

@@ -1,7 +1,7 @@
 /**
  * The package event of a pull (CONTRACT 7), its id, and what it takes from the session around it.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Manifest, PackageEvent } from '../../record/events.ts'
 import type { Fact, FactContext, Graph } from '../types.ts'
 import { isAttachedKind } from './contents.ts'
@@ -9,7 +9,7 @@ import { countForOthers, countRequests, countTraffic } from './counts.ts'
 import { imageTransfers, platformsOf } from './delivery.ts'
 import { attachedSubject, judge, type Verdict } from './kind.ts'
 import { manifestRole, manifestUse, type Pull } from './pull.ts'
-import { endOf, isAnswered, parseReference } from './request.ts'
+import { isAnswered, parseReference } from './request.ts'
 import { isResumed } from './transfer.ts'
 
 /** What only the rest of the session tells. */
@@ -20,14 +20,14 @@ const idUses = { event: 1, batch: 2 } as const
 
 /** Each part behind its length in bytes (u32, big-endian), so that no two lists of parts have the same bytes. */
 export function hashId(use: keyof typeof idUses, parts: readonly string[]): string {
-  const hash = createHash('sha256').update(Uint8Array.of(idUses[use]))
+  const pieces: Uint8Array[] = [Uint8Array.of(idUses[use])]
   for (const part of parts) {
     const bytes = Buffer.from(part, 'utf8')
-    const length = Buffer.alloc(4)
+    const length = Buffer.allocUnsafe(4)
     length.writeUInt32BE(bytes.length)
-    hash.update(length).update(bytes)
+    pieces.push(length, bytes)
   }
-  return hash.digest('hex').slice(0, 32)
+  return hash('sha256', Buffer.concat(pieces), 'hex').slice(0, 32)
 }
 
 /** The fact whose client, place and network the event has: a token's address may be another machine's (10.3-16). */
@@ -61,7 +61,7 @@ function artifactOfTags(pull: Pull): PackageEvent['artifact'] {
 function artifactOf(
   pull: Pull,
   verdict: Verdict,
-  platforms: string[],
+  platforms: readonly string[],
   graph: Graph,
 ): PackageEvent['artifact'] {
   if (verdict.type === 'discovery') return 'other'
@@ -91,7 +91,10 @@ function digestOf(pull: Pull): string | null {
   return pull.reference?.includes(':') ? pull.reference : null
 }
 
-function platformFields(pull: Pull, platforms: string[]): Pick<PackageEvent, 'platform' | 'platform_digest'> {
+function platformFields(
+  pull: Pull,
+  platforms: readonly string[],
+): Pick<PackageEvent, 'platform' | 'platform_digest'> {
   const [only, ...others] = platforms
   if (only === undefined) return { platform: null, platform_digest: null }
   if (others.length > 0) return { platform: 'multiple', platform_digest: null }
@@ -105,7 +108,6 @@ export function createPackageEvent(pull: Pull, around: Surroundings, graph: Grap
   const context = contextOf(pull.facts)
   const verdict = judge(pull)
   const platforms = platformsOf(pull)
-  const endMs = Math.max(...pull.facts.map(endOf))
   return {
     schema: 'waybill.package-event/1',
     id: hashId('event', [first.sessionId, first.id]),
@@ -114,8 +116,8 @@ export function createPackageEvent(pull: Pull, around: Surroundings, graph: Grap
     type: verdict.type,
     kind: verdict.kind,
     started_at: new Date(first.time).toISOString(),
-    ended_at: new Date(endMs).toISOString(),
-    duration_ms: endMs - first.time,
+    ended_at: new Date(pull.endMs).toISOString(),
+    duration_ms: pull.endMs - first.time,
     domain: context.domain,
     repository: context.repository,
     upstream: context.upstream,

@@ -1,10 +1,11 @@
 /**
  * A pull while it is put together: its facts, what its root resolved to, what that leads to, what was asked of it.
+ * What is asked for each fact is counted as facts come, or kept until something changes it: a pull can have thousands.
  */
 import type { Fact } from '../types.ts'
 import type { BlobUse, Contents, ManifestRole, ManifestUse } from './contents.ts'
-import { endOf, isAnswered, parseReference } from './request.ts'
-import { addToTransfer, createTransfer, isFinished, type Transfer } from './transfer.ts'
+import { parseReference } from './request.ts'
+import { isFinished, type Transfer } from './transfer.ts'
 
 /**
  * How the pull began. `root`: a manifest by tag or digest. The others wait for a root and become records of their
@@ -15,6 +16,8 @@ export type Origin = 'root' | 'orphan' | 'attached' | 'lists'
 
 export type Pull = {
   origin: Origin
+  /** Place in the order of creation. */
+  order: number
   /** What the root was asked by: tag or digest. */
   reference: string | null
   tag: string | null
@@ -27,6 +30,8 @@ export type Pull = {
   sessionIds: Set<string>
   /** Of the root, then of each manifest that joined without being one of its children. */
   contents: Contents[]
+  /** Of an orphan alone: what it may give to a root that has the blob. */
+  byDigest: Map<string, Fact[]> | null
   /** GETs of manifests and blobs, by digest (a manifest of unknown digest: by reference). */
   transfers: Map<string, Transfer>
   /** The root was answered at least once. */
@@ -35,11 +40,52 @@ export type Pull = {
   rootFailure: Fact | null
   startMs: number
   endMs: number
+  /** GETs of manifests and blobs. */
+  downloads: number
+  /** Digests by which manifests were asked for with GET, and answered. */
+  fetched: Set<string>
+  heartbeats: number
+  /** Its facts are another's now. */
+  taken: boolean
+  /** Grows with whatever changes what is known of its manifests. */
+  revision: number
+  kept: Kept
+  news: News
 }
 
-export function createPull(origin: Origin): Pull {
+/** What was found out before, and under which revision. */
+type Kept = {
+  platforms: readonly string[]
+  platformsAt: number
+  hasUnknown: boolean
+  hasUnknownAt: number
+  /** With so many facts. */
+  isComplete: boolean
+  isCompleteAt: number
+  isCompleteOf: number
+  /** How many of the first facts speak of the root alone, while it had this digest. */
+  rootFacts: number
+  rootFactsOf: string | null
+  later: LaterContents | null
+}
+
+/** All contents but the first in one, where there are many; of equal digests the earlier wins. */
+type LaterContents = {
+  count: number
+  manifests: Map<string, Contents>
+  blobs: Map<string, BlobUse[]>
+}
+
+/** What changed since the session last looked: by it the pull is found (see session.ts). */
+export type News = { revision: number; transfers: string[]; contents: Contents[] }
+
+/** Fewer are walked through faster than looked up. */
+const manyContents = 8
+
+export function createPull(origin: Origin, order: number): Pull {
   return {
     origin,
+    order,
     reference: null,
     tag: null,
     tagSource: null,
@@ -48,11 +94,30 @@ export function createPull(origin: Origin): Pull {
     facts: [],
     sessionIds: new Set(),
     contents: [],
+    byDigest: origin === 'orphan' ? new Map() : null,
     transfers: new Map(),
     resolved: false,
     rootFailure: null,
     startMs: Number.POSITIVE_INFINITY,
     endMs: Number.NEGATIVE_INFINITY,
+    downloads: 0,
+    fetched: new Set(),
+    heartbeats: 0,
+    taken: false,
+    revision: 0,
+    kept: {
+      platforms: [],
+      platformsAt: -1,
+      hasUnknown: false,
+      hasUnknownAt: -1,
+      isComplete: false,
+      isCompleteAt: -1,
+      isCompleteOf: 0,
+      rootFacts: 0,
+      rootFactsOf: null,
+      later: null,
+    },
+    news: { revision: -1, transfers: [], contents: [] },
   }
 }
 
@@ -62,68 +127,65 @@ export function isRootRequest(pull: Pull, fact: Fact): boolean {
   return pull.digest !== null && (fact.reference === pull.digest || fact.digest === pull.digest)
 }
 
-/** Manifests are known by what they resolved to; the root also when an answer left that out. */
-function transferKey(pull: Pull, fact: Fact): string | null {
-  if (fact.class !== 'blob' && fact.class !== 'manifest') return null
-  if (fact.digest !== null) return fact.digest
-  const ofRoot = fact.reference === pull.reference && isAnswered(fact)
-  return ofRoot && pull.digest !== null ? pull.digest : fact.reference
-}
-
-function addTransfer(pull: Pull, fact: Fact): void {
-  const key = fact.method === 'GET' ? transferKey(pull, fact) : null
-  if (key === null) return
-  const transfer = pull.transfers.get(key) ?? createTransfer(key, fact)
-  pull.transfers.set(key, transfer)
-  addToTransfer(transfer, fact)
-}
-
-export function addFact(pull: Pull, fact: Fact): void {
-  pull.facts.push(fact)
-  pull.sessionIds.add(fact.sessionId)
-  pull.startMs = Math.min(pull.startMs, fact.time)
-  pull.endMs = Math.max(pull.endMs, endOf(fact))
-  addTransfer(pull, fact)
-  if (!isRootRequest(pull, fact)) return
-  if (!isAnswered(fact)) {
-    pull.rootFailure = fact
-    return
+/** Nothing but its root was asked for, and lists of tags. */
+export function hasOnlyRootFacts(pull: Pull): boolean {
+  const { kept, facts } = pull
+  if (kept.rootFactsOf !== pull.digest) {
+    kept.rootFactsOf = pull.digest
+    kept.rootFacts = 0
   }
-  pull.resolved = true
-  pull.rootFailure = null
+  for (let fact = facts[kept.rootFacts]; fact !== undefined; fact = facts[++kept.rootFacts]) {
+    if (!isRootRequest(pull, fact) && fact.class !== 'tags') return false
+  }
+  return true
 }
 
-/** Says what the root resolved to. What was read before under the tag counts for the digest from now on. */
-export function resolveRoot(pull: Pull, digest: string, read: (root: string) => Contents): void {
-  if (pull.digest === digest) return
-  pull.digest = digest
-  pull.contents = [read(digest), ...pull.contents.filter((contents) => contents.root !== digest)]
-  if (pull.reference === null) return
-  const early = pull.transfers.get(pull.reference)
-  if (early === undefined || !early.answered || pull.reference === digest) return
-  pull.transfers.delete(pull.reference)
-  for (const fact of pull.facts) if (fact.reference === pull.reference) addTransfer(pull, fact)
+function laterContents(pull: Pull): LaterContents {
+  let later = pull.kept.later
+  if (later === null) {
+    later = { count: 1, manifests: new Map(), blobs: new Map() }
+    pull.kept.later = later
+  }
+  for (let next = pull.contents[later.count]; next !== undefined; next = pull.contents[++later.count]) {
+    for (const digest of next.manifests.keys()) {
+      if (!later.manifests.has(digest)) later.manifests.set(digest, next)
+    }
+    for (const [digest, uses] of next.blobs) {
+      const known = later.blobs.get(digest)
+      if (known === undefined) later.blobs.set(digest, [...uses])
+      else for (const use of uses) known.push(use)
+    }
+  }
+  return later
 }
 
-/** Adds a manifest that the root does not lead to: a signature, or a child of an index that is not in the graph. */
-export function joinContents(pull: Pull, contents: Contents): void {
-  if (manifestUse(pull, contents.root) === null) pull.contents.push(contents)
+/** The first of its contents that has this manifest. */
+export function contentsWith(pull: Pull, digest: string): Contents | null {
+  if (pull.contents.length <= manyContents) {
+    return pull.contents.find((contents) => contents.manifests.has(digest)) ?? null
+  }
+  const root = pull.contents[0]
+  return root?.manifests.has(digest) ? root : (laterContents(pull).manifests.get(digest) ?? null)
 }
 
 export function manifestUse(pull: Pull, digest: string): ManifestUse | null {
-  for (const contents of pull.contents) {
-    const use = contents.manifests.get(digest)
-    if (use !== undefined) return use
-  }
-  return null
+  return contentsWith(pull, digest)?.manifests.get(digest) ?? null
 }
 
 export function manifestRole(pull: Pull, digest: string): ManifestRole {
   return manifestUse(pull, digest)?.role ?? 'unknown'
 }
 
-export function blobUses(pull: Pull, digest: string): BlobUse[] {
-  return pull.contents.flatMap((contents) => contents.blobs.get(digest) ?? [])
+const noUses: readonly BlobUse[] = []
+
+export function blobUses(pull: Pull, digest: string): readonly BlobUse[] {
+  const own = pull.contents[0]?.blobs.get(digest) ?? noUses
+  if (pull.contents.length <= 1) return own
+  if (pull.contents.length > manyContents) {
+    const others = laterContents(pull).blobs.get(digest)
+    return others === undefined ? own : [...own, ...others]
+  }
+  return pull.contents.flatMap((contents) => contents.blobs.get(digest) ?? noUses)
 }
 
 /** Size by descriptor, null when no known manifest speaks of the digest. */
@@ -133,11 +195,11 @@ export function descriptorSize(pull: Pull, digest: string): number | null {
 
 export function isDelivered(pull: Pull, digest: string): boolean {
   const transfer = pull.transfers.get(digest)
-  return transfer !== undefined && isFinished(transfer, descriptorSize(pull, digest))
+  if (transfer === undefined) return false
+  return isFinished(transfer, transfer.size ?? descriptorSize(pull, digest))
 }
 
-/** Some manifest of the pull is not in the graph: what it leads to cannot be told from what it does not. */
-export function hasUnknownContents(pull: Pull): boolean {
+function findUnknownContents(pull: Pull): boolean {
   if (pull.origin === 'root' && !pull.resolved) return false
   if (pull.origin === 'root' && pull.digest === null) return true
   const root = pull.contents[0]
@@ -148,20 +210,33 @@ export function hasUnknownContents(pull: Pull): boolean {
   return false
 }
 
+/** Some manifest of the pull is not in the graph: what it leads to cannot be told from what it does not. */
+export function hasUnknownContents(pull: Pull): boolean {
+  const { kept } = pull
+  if (kept.hasUnknownAt !== pull.revision) {
+    kept.hasUnknown = findUnknownContents(pull)
+    kept.hasUnknownAt = pull.revision
+  }
+  return kept.hasUnknown
+}
+
 /** The platform manifests that were fetched, each once. */
-export function fetchedPlatforms(pull: Pull): string[] {
+export function fetchedPlatforms(pull: Pull): readonly string[] {
+  const { kept } = pull
+  if (kept.platformsAt === pull.revision) return kept.platforms
   const fetched: string[] = []
   for (const [digest, transfer] of pull.transfers) {
     if (transfer.class !== 'manifest' || !transfer.answered) continue
     if (manifestRole(pull, digest) === 'platform') fetched.push(digest)
   }
+  kept.platforms = fetched
+  kept.platformsAt = pull.revision
   return fetched
 }
 
 /** Only HEADs so far: lists and attached tags say nothing of a download. Closes sooner than others (CONTRACT 2). */
 export function isHeadOnly(pull: Pull): boolean {
-  if (pull.origin !== 'root') return false
-  return !pull.facts.some((fact) => fact.method === 'GET' && isDownload(fact))
+  return pull.origin === 'root' && pull.downloads === 0
 }
 
 export function isDownload(fact: Fact): boolean {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { countBytes, coversRange, type Ranges, uniteRange } from './ranges.ts'
+import { addRange, countBytes, coversRange, type Interval } from './ranges.ts'
 
 const intervals = fc.array(fc.tuple(fc.nat(40), fc.nat(12)), { maxLength: 15 })
 
@@ -8,9 +8,9 @@ test('united ranges hold the positions that a set of positions would', () => {
   fc.assert(
     fc.property(intervals, fc.nat(50), fc.nat(20), (list, from, length) => {
       const positions = new Set<number>()
-      let ranges: Ranges = []
+      const ranges: Interval[] = []
       for (const [start, size] of list) {
-        ranges = uniteRange(ranges, start, start + size)
+        addRange(ranges, start, start + size)
         for (let at = start; at < start + size; at += 1) positions.add(at)
       }
       expect(countBytes(ranges)).toBe(positions.size)

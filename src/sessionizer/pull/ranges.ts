@@ -5,26 +5,37 @@
 export type Interval = readonly [start: number, end: number]
 export type Ranges = readonly Interval[]
 
-/** The ranges with [start, end) added; neighbours that touch become one. */
-export function uniteRange(ranges: Ranges, start: number, end: number): Ranges {
-  if (end <= start) return ranges
-  const before: Interval[] = []
-  const after: Interval[] = []
+/** Index of the first range that ends at or after the position. A blob read lazily has thousands of ranges. */
+function findRange(ranges: Ranges, position: number): number {
+  let low = 0
+  let high = ranges.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((ranges[middle] as Interval)[1] < position) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Adds [start, end) in place; neighbours that touch become one. */
+export function addRange(ranges: Interval[], start: number, end: number): void {
+  if (end <= start) return
+  const from = findRange(ranges, start)
+  let to = from
   let low = start
   let high = end
-  for (const range of ranges) {
-    if (range[1] < start) before.push(range)
-    else if (range[0] > end) after.push(range)
-    else {
-      low = Math.min(low, range[0])
-      high = Math.max(high, range[1])
-    }
+  for (let range = ranges[to]; range !== undefined && range[0] <= end; range = ranges[++to]) {
+    low = Math.min(low, range[0])
+    high = Math.max(high, range[1])
   }
-  return [...before, [low, high], ...after]
+  ranges.splice(from, to - from, [low, high])
 }
 
 export function coversRange(ranges: Ranges, start: number, end: number): boolean {
-  return end <= start || ranges.some((range) => range[0] <= start && range[1] >= end)
+  if (end <= start) return true
+  // Ranges do not touch: if the first that ends at the start or later does not cover it, none does.
+  const range = ranges[findRange(ranges, start)]
+  return range !== undefined && range[0] <= start && range[1] >= end
 }
 
 /** Bytes in the ranges that lie below `limit`. */

@@ -31,8 +31,10 @@ export function endOf(fact: Fact): number {
   return fact.time + fact.durationMs
 }
 
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+
 export function isRedirect(fact: Fact): boolean {
-  return [301, 302, 303, 307, 308].includes(fact.status)
+  return redirects.has(fact.status)
 }
 
 /** The answers that count as given (CONTRACT 7): 200, 206, 304 and redirects. */

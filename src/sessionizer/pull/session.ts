@@ -1,51 +1,94 @@
 /**
- * The pulls of one session while its facts are joined to them, in order of (time, id).
+ * The pulls of one session while its facts are joined to them, in order of (time, id), and what they are found by.
+ * A busy client has thousands of pulls open at once: each request is compared only with those that it may belong to.
  */
 import type { Fact, Graph } from '../types.ts'
 import { isClosedAt } from './closing.ts'
 import { type Contents, createContentsReader } from './contents.ts'
-import {
-  addFact,
-  createPull,
-  isHeadOnly,
-  isTokenPull,
-  manifestUse,
-  type Origin,
-  type Pull,
-  resolveRoot,
-} from './pull.ts'
-import { endOf } from './request.ts'
+import { addToLine, createLine, type Line } from './line.ts'
+import { createPull, hasUnknownContents, isHeadOnly, isTokenPull, type Origin, type Pull } from './pull.ts'
+import { addToRootLines, createRootLines, type RootLines } from './root-lines.ts'
+import { type Logs, logOf, type Shelving } from './shelf.ts'
 
 /** A check that gave its event in an earlier run, or in this one: lends its tag to a later pull of its digest. */
 export type KnownTag = { tag: string; digest: string; endMs: number }
 
-export type Session = {
-  /** In order of creation. */
+export type Session = Shelving & {
+  /** In order of creation, those taken over too. */
   pulls: Pull[]
   idleMs: number
   read: (digest: string) => Contents
-  /** Tags that this client resolved in earlier runs. */
-  knownTags: readonly KnownTag[]
+  /** Tags that this client resolved before, by digest. */
+  knownTags: Map<string, KnownTag[]>
+  /** Several tokens: else all pulls share that of a fact, or none does. */
+  isMixed: boolean
+  /** Those that some pull holds. */
+  tokens: Set<string>
+  rootLines: RootLines
+  roots: Line
+  orphans: Line
+  /** All that are no root. */
+  waiting: Line
+  /** Lists of tags, which have no subject. */
+  tagLists: Line
+  unknown: Line
 }
 
-export function createSession(graph: Graph, idleMs: number, knownTags: readonly KnownTag[]): Session {
-  return { pulls: [], idleMs, read: createContentsReader(graph), knownTags }
+export function createSession(
+  graph: Graph,
+  idleMs: number,
+  knownTags: readonly KnownTag[],
+  isMixed: boolean,
+): Session {
+  const logs: Logs = {
+    transfers: new Map(),
+    contents: new Map(),
+    subjects: new Map(),
+    manifests: new Map(),
+    blobs: new Map(),
+  }
+  const read = createContentsReader(graph, (contents) => {
+    for (const digest of contents.manifests.keys()) logOf(logs.manifests, digest).push(contents)
+    for (const digest of contents.blobs.keys()) logOf(logs.blobs, digest).push(contents)
+  })
+  return {
+    pulls: [],
+    idleMs,
+    nowMs: Number.NEGATIVE_INFINITY,
+    read,
+    knownTags: Map.groupBy(knownTags, ({ digest }) => digest),
+    isMixed,
+    tokens: new Set(),
+    rootLines: createRootLines(),
+    roots: createLine(),
+    orphans: createLine(),
+    waiting: createLine(),
+    tagLists: createLine(),
+    unknown: createLine(),
+    logs,
+    shelves: { blobs: new Map(), manifests: new Map(), subjects: new Map() },
+  }
 }
 
-/** Pulls that still take facts at this time, oldest first. */
-export function openPulls(session: Session, timeMs: number): Pull[] {
-  return session.pulls.filter((pull) => !isClosedAt(pull, timeMs, session.idleMs))
+export function isOpen(session: Session, pull: Pull): boolean {
+  return !pull.taken && !isClosedAt(pull, session.nowMs, session.idleMs)
 }
+
+const anyPull = (): boolean => true
 
 /**
  * Of pulls that all fit, those that hold facts of the same token, if any do: a token is stronger than any guess
- * (10.1). containerd's first GET brings a token that no pull holds; then all are left to choose from. To be asked
- * last: were it to rule out pulls before it is known which of them fit, a pull that is finished and gone in one run
+ * (10.1). containerd's first GET brings a token that no pull holds; then all are left to choose from. It is the last
+ * choice: were it to rule out pulls before it is known which of them fit, a pull that is finished and gone in one run
  * would have ruled out others in the run before, and facts would change their pull.
  */
-export function preferToken(fitting: Pull[], fact: Fact): Pull[] {
-  const same = fitting.filter((pull) => sharesToken(pull, fact))
-  return same.length > 0 ? same : fitting
+export function preferToken(
+  session: Session,
+  fact: Fact,
+  choose: (may: (pull: Pull) => boolean) => Pull | undefined,
+): Pull | undefined {
+  if (!session.isMixed || !session.tokens.has(fact.sessionId)) return choose(anyPull)
+  return choose((pull) => sharesToken(pull, fact)) ?? choose(anyPull)
 }
 
 /** Whether a fact may join by guess alone: never a pull that another token already fetched for. */
@@ -59,46 +102,34 @@ export function sharesToken(pull: Pull, fact: Fact): boolean {
 }
 
 export function startPull(session: Session, origin: Origin): Pull {
-  const pull = createPull(origin)
+  const pull = createPull(origin, session.pulls.length)
   session.pulls.push(pull)
   return pull
 }
 
-/** Is the digest the pull's own, or one of its manifests? */
-export function isAbout(pull: Pull, digest: string): boolean {
-  return pull.digest === digest || pull.subject === digest || manifestUse(pull, digest) !== null
-}
-
-/** Which facts of a waiting pull a root takes: lists always, the rest if they speak of the same image. */
-function belongs(root: Pull, waiting: Pull, fact: Fact): boolean {
-  if (waiting.origin === 'lists') return waiting.subject === null || isAbout(root, waiting.subject)
-  if (waiting.origin === 'attached') return waiting.subject !== null && isAbout(root, waiting.subject)
-  return fact.digest !== null && root.contents.some((contents) => contents.blobs.has(fact.digest ?? ''))
-}
-
-/** 10.1: what came without a root joins it when the root arrives; clocks of two nodes differ by seconds. */
-export function takeWaiting(session: Session, root: Pull, timeMs: number): void {
-  for (const waiting of openPulls(session, timeMs)) {
-    if (waiting === root || waiting.origin === 'root') continue
-    if (waiting.origin === 'attached' && root.origin !== 'root') continue
-    // Each blob by its own age: others that waited with it may be finished and gone in a later run.
-    const fresh = (fact: Fact) => waiting.origin !== 'orphan' || endOf(fact) + session.idleMs >= timeMs
-    const taken = waiting.facts.filter((fact) => fresh(fact) && belongs(root, waiting, fact))
-    if (taken.length === 0) continue
-    const left = waiting.facts.filter((fact) => !taken.includes(fact))
-    for (const fact of taken) addFact(root, fact)
-    for (const contents of waiting.contents) if (left.length === 0) root.contents.push(contents)
-    const at = session.pulls.indexOf(waiting)
-    session.pulls.splice(at, 1)
-    if (left.length === 0) continue
-    const rest = createPull(waiting.origin)
-    for (const fact of left) addFact(rest, fact)
-    session.pulls.splice(at, 0, rest)
+function addToOriginLines(session: Session, pull: Pull): void {
+  if (pull.origin === 'root') {
+    addToLine(session.roots, pull)
+    return
   }
+  addToLine(session.waiting, pull)
+  if (pull.origin === 'orphan') addToLine(session.orphans, pull)
+  if (pull.subject !== null) logOf(session.logs.subjects, pull.subject).push(pull)
+  else if (pull.origin === 'lists') addToLine(session.tagLists, pull)
 }
 
-export function setRootDigest(session: Session, pull: Pull, digest: string, timeMs: number): void {
-  if (pull.digest === digest) return
-  resolveRoot(pull, digest, session.read)
-  takeWaiting(session, pull, timeMs)
+/** To be called when facts were added: from then on the pull is found by them. */
+export function settlePull(session: Session, pull: Pull, fact: Fact | null): void {
+  const { logs } = session
+  const { news } = pull
+  for (const digest of news.transfers) logOf(logs.transfers, digest).push(pull)
+  for (const { root } of news.contents) logOf(logs.contents, root).push(pull)
+  news.transfers.length = 0
+  news.contents.length = 0
+  if (session.isMixed && isTokenPull(pull)) for (const id of pull.sessionIds) session.tokens.add(id)
+  if (news.revision === -1) addToOriginLines(session, pull)
+  else if (news.revision === pull.revision && fact?.class !== 'manifest') return
+  news.revision = pull.revision
+  if (hasUnknownContents(pull)) addToLine(session.unknown, pull)
+  if (pull.origin === 'root') addToRootLines(session.rootLines, pull)
 }

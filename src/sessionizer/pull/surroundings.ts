@@ -47,28 +47,64 @@ function ofEvent(event: EarlierEvent): Neighbour {
   }
 }
 
+/** Start times of failed attempts by tag, in order. */
+type Failures = ReadonlyMap<string, readonly number[]>
+
+/** How many of the times, which are in order, lie before this one. */
+function countBefore(times: readonly number[], timeMs: number): number {
+  let low = 0
+  let high = times.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((times[middle] as number) < timeMs) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function collectFailures(neighbours: readonly Neighbour[]): Failures {
+  const failures = new Map<string, number[]>()
+  for (const { tag, failed, startMs } of neighbours) {
+    if (!failed || tag === null) continue
+    const times = failures.get(tag)
+    if (times === undefined) failures.set(tag, [startMs])
+    else times.push(startMs)
+  }
+  for (const times of failures.values()) times.sort((a, b) => a - b)
+  return failures
+}
+
 /** 1 plus the failed attempts for the same tag before (10.3-9). */
-function countAttempts(pull: Pull, neighbours: readonly Neighbour[]): number {
-  if (pull.tag === null) return 1
-  const before = neighbours.filter(
-    (one) =>
-      one.failed &&
-      one.tag === pull.tag &&
-      one.startMs < pull.startMs &&
-      one.startMs >= pull.startMs - attemptsMs,
-  )
-  return 1 + before.length
+function countAttempts(pull: Pull, failures: Failures): number {
+  const times = pull.tag === null ? undefined : failures.get(pull.tag)
+  if (times === undefined) return 1
+  return 1 + countBefore(times, pull.startMs) - countBefore(times, pull.startMs - attemptsMs)
+}
+
+/** Tags by token. */
+type Batches = ReadonlyMap<string, ReadonlySet<string>>
+
+function collectBatches(neighbours: readonly Neighbour[]): Batches {
+  const batches = new Map<string, Set<string>>()
+  for (const { tag, token, sessionIds } of neighbours) {
+    if (!token || tag === null) continue
+    for (const id of sessionIds) {
+      const tags = batches.get(id)
+      if (tags === undefined) batches.set(id, new Set([tag]))
+      else tags.add(tag)
+    }
+  }
+  return batches
 }
 
 /** `docker pull -a`: one token, several tags (10.3-2). The id is the same for all of them, whenever they finish. */
-function batchOf(pull: Pull, neighbours: readonly Neighbour[]): string | null {
+function batchOf(pull: Pull, batches: Batches): string | null {
   const token = pull.facts.find((fact) => fact.class === 'manifest')?.sessionId
   if (token === undefined || pull.tag === null || !isTokenPull(pull)) return null
   if (pull.facts[0]?.context.client.tool === sharingTool) return null
-  const others = neighbours.some(
-    (one) => one.token && one.tag !== null && one.tag !== pull.tag && one.sessionIds.includes(token),
-  )
-  return others ? hashId('batch', [token]) : null
+  const tags = batches.get(token)
+  if (tags === undefined) return null
+  return tags.size > 1 || !tags.has(pull.tag) ? hashId('batch', [token]) : null
 }
 
 export function createSurroundings(
@@ -76,8 +112,7 @@ export function createSurroundings(
   earlier: readonly EarlierEvent[],
 ): (pull: Pull) => Surroundings {
   const neighbours = [...earlier.map(ofEvent), ...pulls.map(ofPull)]
-  return (pull) => ({
-    attempts: countAttempts(pull, neighbours),
-    batchId: batchOf(pull, neighbours),
-  })
+  const failures = collectFailures(neighbours)
+  const batches = collectBatches(neighbours)
+  return (pull) => ({ attempts: countAttempts(pull, failures), batchId: batchOf(pull, batches) })
 }

@@ -2,7 +2,7 @@
  * All GETs of one digest within one pull: which bytes came, whether it is finished, how it was read.
  */
 import type { Fact } from '../types.ts'
-import { coversRange, type Ranges, uniteRange } from './ranges.ts'
+import { addRange, coversRange, type Interval } from './ranges.ts'
 import { compareFacts, endOf, isAnswered, isRedirect } from './request.ts'
 
 export type Transfer = {
@@ -11,7 +11,7 @@ export type Transfer = {
   /** The first by (time, id); where it began says whether the transfer resumed an older one. */
   first: Fact
   last: Fact
-  ranges: Ranges
+  ranges: Interval[]
   answered: boolean
   /** An answer came to its end that was the whole representation. */
   whole: boolean
@@ -72,7 +72,7 @@ export function addToTransfer(transfer: Transfer, fact: Fact): void {
     return
   }
   const end = deliveredEnd(fact)
-  transfer.ranges = uniteRange(transfer.ranges, fact.offset, end)
+  addRange(transfer.ranges, fact.offset, end)
   if (!ended) return
   if (fact.status === 200) transfer.whole = true
   else if (fact.size === null) transfer.multipart = true
