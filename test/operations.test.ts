@@ -86,7 +86,8 @@ test.concurrent.for(rows)('$fault', async (row, { expect, onTestFailed }) => {
 test('the docs hold the table as it is tested', () => {
   const docs = readFileSync(new URL('../docs/operations.md', import.meta.url), 'utf8')
   const section = docs.split(/^## /m).find((text) => text.startsWith('Faults')) ?? ''
-  expect(section.split('\n').filter((line) => line.startsWith('|'))).toEqual(
-    renderFaultTable(rows).split('\n'),
-  )
+  // However wide a formatter has made the columns.
+  const squeeze = (line: string): string => line.replace(/ +/g, ' ').replace(/-{3,}/g, '---')
+  const lines = section.split('\n').filter((line) => line.startsWith('|'))
+  expect(lines.map(squeeze)).toEqual(renderFaultTable(rows).split('\n'))
 })
