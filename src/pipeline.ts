@@ -17,6 +17,7 @@ import { createDispatcher } from './workers/dispatcher.ts'
 import type { FailureReason } from './workers/failures.ts'
 import type { GeoDatabase } from './workers/geo-database.ts'
 import { logTargets } from './workers/log-status.ts'
+import { createManifestKeeper } from './workers/manifest-keeper.ts'
 
 export type Pipeline = {
   keepManifest(notice: ManifestNotice): void
@@ -71,6 +72,15 @@ export async function createPipeline(options: {
     log,
   })
 
+  const countRestart = (reason: string): void => {
+    if (workerEnds.includes(reason)) counters.add('waybill_workers_restarts_total')
+  }
+  const manifests = createManifestKeeper({
+    run: (manifest) => pool.run({ type: 'manifest', ...manifest }),
+    onRetry: countRestart,
+    log,
+  })
+
   const logCircuit = dependencies.circuit('log')
   const dispatcher = createDispatcher({
     rings,
@@ -93,9 +103,7 @@ export async function createPipeline(options: {
     },
     metrics: {
       batchRecords: (records) => counters.observe('waybill_workers_batch_records', records),
-      retried(reason) {
-        if (workerEnds.includes(reason)) counters.add('waybill_workers_restarts_total')
-      },
+      retried: countRestart,
     },
     log,
   })
@@ -139,9 +147,7 @@ export async function createPipeline(options: {
 
   return {
     keepManifest({ digest, mediaType, bytes }) {
-      pool.run({ type: 'manifest', digest, mediaType, bytes }).catch((error) => {
-        log.warn({ err: error }, 'a manifest was not kept: its sessions do not know their layers')
-      })
+      manifests.keep({ digest, mediaType, bytes })
     },
     rings: () =>
       rings.map(({ reader }) => {
@@ -178,6 +184,7 @@ export async function createPipeline(options: {
       for (const timer of timers) clearInterval(timer)
       // Before the pool, whose end would look like the failure of a batch.
       dispatcher.close()
+      manifests.close()
       const delivered = await pool.stop(deadlineMs)
       // Nothing of this node is to come, so no other node waits for it; else its last watermark stays.
       if (delivered) sessions.setWatermark(Number.MAX_SAFE_INTEGER)
