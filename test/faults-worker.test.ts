@@ -28,7 +28,7 @@ test.concurrent.for(faults)('$fault', async ({ fault, restarts, said }, { expect
   const folder = temporaryFolder('fault')
   const waybill = await startRecordingWaybill(upstream.registry.url, { env: preloadWorkerFaults(folder) })
   onTestFailed(() => showLog(waybill))
-  const load = startPullLoad({ url: waybill.url, images: upstream.images, perSecond: 8 })
+  const load = startPullLoad({ url: waybill.url, images: upstream.images, perSecond: 6 })
   for (const pulls of [5, 20, 35]) {
     await expect.poll(() => load.pulls.length, { timeout: 20_000 }).toBeGreaterThan(pulls)
     writeFileSync(join(folder, fault), '')

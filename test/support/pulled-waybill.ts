@@ -23,6 +23,9 @@ export async function startPulledRegistry(): Promise<PulledRegistry> {
   return { registry, images }
 }
 
+/** A request that waits this long for its first byte ends its session: more than an overloaded machine takes. */
+const sessionIdle = '5s'
+
 export const keepRequests = 'retention: {requests: 1d}\n'
 
 /** `settings`: lines of the config file; by default one that keeps request events, which Waybill does not. */
@@ -36,7 +39,7 @@ export function startRecordingWaybill(
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.env === undefined ? {} : { env: options.env }),
     args: [
-      ...['--config', file, '--upstream', upstream, '--session-idle', '2s'],
+      ...['--config', file, '--upstream', upstream, '--session-idle', sessionIdle],
       ...['--proxy-threads', '1', '--workers', '2', ...(options.args ?? [])],
     ],
   })
