@@ -11,17 +11,38 @@ test('without anything: the defaults of the contract', () => {
     listen: [{ host: '127.0.0.1', port: 8080, tls: null }],
     admin: { host: '127.0.0.1', port: 9464 },
     data: '/home/waybill/data',
-    upstreams: [{ origin: 'https://registry-1.docker.io', host: 'registry-1.docker.io', dockerHub: true }],
+    upstreams: [
+      {
+        origin: 'https://registry-1.docker.io',
+        host: 'registry-1.docker.io',
+        dockerHub: true,
+        ca: null,
+        credentials: null,
+      },
+    ],
     domains: [
       {
         host: null,
         publicUrl: null,
         auth: 'token',
-        routes: [{ repository: '**', upstream: 0, upstreamRepository: '**', blobs: 'redirect' }],
+        recording: true,
+        tls: null,
+        routes: [
+          {
+            repository: '**',
+            upstream: 0,
+            upstreamRepository: '**',
+            blobs: 'redirect',
+            public: false,
+            fallback: null,
+          },
+        ],
       },
     ],
     redirectHosts: [],
     trustedProxies: [],
+    proxyProtocol: false,
+    streamRanges: [],
     threads: { proxy: 4, workers: { min: 1, max: 7 } },
     sessions: {
       idleMs: 60_000,
@@ -34,11 +55,14 @@ test('without anything: the defaults of the contract', () => {
     kafka: null,
     retention: { eventsMs: 400 * dayMs, requestsMs: 0, maxBytes: 5 * 2 ** 30 },
     log: { maxBytes: 2 * 2 ** 30, maxAgeMs: dayMs },
-    geo: { city: null, asn: null, detail: 'region' },
+    geo: { city: null, asn: null, company: null, overrides: null, detail: 'region' },
+    privacy: { rotationMs: dayMs, keyFile: null, operator: null, contact: null, purpose: null },
+    block: { countries: [], asns: [], ranges: [], companies: [] },
     tokenKeys: null,
     limits: {
       headerBytes: 16_384,
       connections: 20_000,
+      connectionsPerClient: 512,
       upstreamRequests: 1024,
       manifestBytes: 8 * 2 ** 20,
       manifestCacheBytes: 64 * 2 ** 20,
@@ -62,8 +86,14 @@ test('the config is frozen through and through, and can be cloned into a thread'
 })
 
 const route = (config: Config) => config.domains[0]!.routes[0]!
-const hub = { origin: 'https://registry-1.docker.io', host: 'registry-1.docker.io', dockerHub: true }
-const plain = (origin: string) => ({ origin, host: new URL(origin).host, dockerHub: false })
+const anonymous = { ca: null, credentials: null }
+const hub = {
+  origin: 'https://registry-1.docker.io',
+  host: 'registry-1.docker.io',
+  dockerHub: true,
+  ...anonymous,
+}
+const plain = (origin: string) => ({ origin, host: new URL(origin).host, dockerHub: false, ...anonymous })
 
 test.each<[string, object, string]>([
   ['https://ghcr.io', plain('https://ghcr.io'), '**'],

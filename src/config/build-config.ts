@@ -34,6 +34,8 @@ export function buildConfig(values: SettledValues, surroundings: Surroundings): 
     upstream: 0,
     upstreamRepository: prefix === '' ? '**' : `${prefix}/**`,
     blobs: values.get('blobs'),
+    public: false,
+    fallback: null,
   }
   const { host: adminHost, port: adminPort } = values.get('admin')
   return {
@@ -41,10 +43,14 @@ export function buildConfig(values: SettledValues, surroundings: Surroundings): 
     listen,
     admin: { host: adminHost, port: adminPort },
     data: resolve(values.found('data')?.source.dir ?? cwd, values.get('data')),
-    upstreams: [{ origin, host, dockerHub }],
-    domains: [{ host: null, publicUrl, auth: values.get('auth'), routes: [route] }],
+    upstreams: [{ origin, host, dockerHub, ca: null, credentials: null }],
+    domains: [
+      { host: null, publicUrl, auth: values.get('auth'), recording: true, tls: null, routes: [route] },
+    ],
     redirectHosts: values.all('redirectHosts'),
     trustedProxies: values.all('trustedProxies'),
+    proxyProtocol: false,
+    streamRanges: [],
     threads: {
       proxy: resolveProxyThreads(values.get('threads.proxy'), cpuCount),
       workers: resolveWorkers(values.get('threads.workers'), cpuCount),
@@ -61,12 +67,17 @@ export function buildConfig(values: SettledValues, surroundings: Surroundings): 
     geo: {
       city: resolveDatabase(values, 'geo.city', readFile),
       asn: resolveDatabase(values, 'geo.asn', readFile),
+      company: null,
+      overrides: null,
       detail: values.get('geo.detail'),
     },
+    privacy: { rotationMs: 86_400_000, keyFile: null, operator: null, contact: null, purpose: null },
+    block: { countries: [], asns: [], ranges: [], companies: [] },
     tokenKeys: resolveTokenKeys(values, readFile),
     limits: {
       headerBytes: values.get('limits.headerBytes'),
       connections: values.get('limits.connections'),
+      connectionsPerClient: 512,
       upstreamRequests: values.get('limits.upstreamRequests'),
       manifestBytes: values.get('limits.manifestBytes'),
       manifestCacheBytes: values.get('limits.manifestCacheBytes'),

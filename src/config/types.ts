@@ -13,6 +13,10 @@ export type Upstream = {
   host: string
   /** Docker Hub: one-part names get `library/` before them. */
   dockerHub: boolean
+  /** PEM text of the authorities that its certificate is checked with; null: those of the system. */
+  ca: string | null
+  /** Only on routes that are public: what the front itself signs in with; null: anonymous. */
+  credentials: { username: string; password: string } | null
 }
 
 export type Route = {
@@ -23,13 +27,21 @@ export type Route = {
   /** `**` stands for what the pattern's wildcard matched. */
   upstreamRepository: string
   blobs: 'redirect' | 'stream'
+  /** The operator says that everybody may read what this route serves. */
+  public: boolean
+  /** Asked when the first upstream fails; null: none. */
+  fallback: { upstream: number; upstreamRepository: string } | null
 }
 
 export type Domain = {
-  /** null: any Host. */
+  /** Lower case, without port; `*.` before a suffix: any host below it; null: any Host. */
   host: string | null
   publicUrl: string | null
-  auth: 'token' | 'open'
+  auth: 'token' | 'open' | 'passthrough'
+  /** false: served and counted in a total, but no record is left. */
+  recording: boolean
+  /** Certificate for this name (SNI), on every listener with TLS; null: the listener's own. */
+  tls: { cert: string; key: string } | null
   routes: Route[]
 }
 
@@ -46,6 +58,10 @@ export type Config = {
   redirectHosts: string[]
   /** CIDRs whose X-Forwarded-For and -Proto count. */
   trustedProxies: string[]
+  /** Connections of trusted proxies begin with a PROXY protocol header. */
+  proxyProtocol: boolean
+  /** CIDRs of clients that get blobs streamed whatever the route says: those who may reach one host only. */
+  streamRanges: string[]
   threads: { proxy: number; workers: { min: number; max: number } }
   sessions: {
     /** For any session, for one of HEADs only, for one of a builder. */
@@ -78,12 +94,28 @@ export type Config = {
   /** 0: off. */
   retention: { eventsMs: number; requestsMs: number; maxBytes: number }
   log: { maxBytes: number; maxAgeMs: number }
-  geo: { city: string | null; asn: string | null; detail: 'country' | 'region' | 'city' }
+  geo: {
+    city: string | null
+    asn: string | null
+    company: string | null
+    overrides: string | null
+    detail: 'country' | 'region' | 'city'
+  }
+  privacy: {
+    rotationMs: number
+    keyFile: string | null
+    operator: string | null
+    contact: string | null
+    purpose: string | null
+  }
+  /** Clients that are refused; all empty: off. Countries as ISO 3166-1 alpha-2, companies by name or domain. */
+  block: { countries: string[]; asns: number[]; ranges: string[]; companies: string[] }
   /** Hex keys of 32 bytes, the first signs; null: one is made and kept in the data folder or in Redis. */
   tokenKeys: string[] | null
   limits: {
     headerBytes: number
     connections: number
+    connectionsPerClient: number
     upstreamRequests: number
     manifestBytes: number
     manifestCacheBytes: number

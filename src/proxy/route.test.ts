@@ -19,26 +19,32 @@ test.each(patterns)('%s against %s gives %s', (pattern, repository, matched) => 
   expect(matchPattern(pattern, repository)).toBe(matched)
 })
 
+const anonymous = { ca: null, credentials: null }
+const alone = { public: false, fallback: null }
+const domain = { recording: true, tls: null, publicUrl: null }
+
 const config: Pick<Config, 'domains' | 'upstreams'> = {
   upstreams: [
-    { origin: 'https://ghcr.io', host: 'ghcr.io', dockerHub: false },
-    { origin: 'https://registry-1.docker.io', host: 'registry-1.docker.io', dockerHub: true },
+    { origin: 'https://ghcr.io', host: 'ghcr.io', dockerHub: false, ...anonymous },
+    { origin: 'https://registry-1.docker.io', host: 'registry-1.docker.io', dockerHub: true, ...anonymous },
   ],
   domains: [
     {
       host: 'cr.example.io',
-      publicUrl: null,
+      ...domain,
       auth: 'token',
       routes: [
-        { repository: 'app', upstream: 0, upstreamRepository: 'acme-org/app', blobs: 'stream' },
-        { repository: 'hub/**', upstream: 1, upstreamRepository: '**', blobs: 'redirect' },
+        { repository: 'app', upstream: 0, upstreamRepository: 'acme-org/app', blobs: 'stream', ...alone },
+        { repository: 'hub/**', upstream: 1, upstreamRepository: '**', blobs: 'redirect', ...alone },
       ],
     },
     {
       host: null,
-      publicUrl: null,
+      ...domain,
       auth: 'open',
-      routes: [{ repository: '**', upstream: 0, upstreamRepository: 'prefix/**', blobs: 'redirect' }],
+      routes: [
+        { repository: '**', upstream: 0, upstreamRepository: 'prefix/**', blobs: 'redirect', ...alone },
+      ],
     },
   ],
 }
