@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { setHeaderLimit } from './config/environment.ts'
 import type { Config } from './config/types.ts'
 import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
+import { geoSources } from './geo-sources.ts'
 import { createAdminServer, type ServingState } from './ops/admin-server.ts'
 import type { DependencyStates } from './ops/dependencies.ts'
 import { dependencyReason } from './ops/dependency-reasons.ts'
@@ -13,16 +14,16 @@ import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
 import { createMetrics, type LogState } from './ops/metrics.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
-import { createPipeline } from './pipeline.ts'
+import { createPipeline, type Pipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
 import { type KeyStore, loadTokenKeys } from './proxy/token-keys.ts'
+import { startKeyring } from './pseudonym-keys.ts'
 import { connectRedis } from './sessionizer/redis-client.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
 import { readCertificateEnds } from './tls-certificates.ts'
 import { version } from './version.ts'
-import { type GeoDatabase, loadDatabase } from './workers/geo-database.ts'
-import { createKeyring } from './workers/keyring.ts'
+import { createGeoStore, type GeoStore } from './workers/geo-store.ts'
 
 /** Less than the 30 s that Kubernetes gives before it kills. */
 const graceMs = 25_000
@@ -51,19 +52,18 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { dependencies } = memory
   const watch = watchEventLoop({ sab: memory.lag, slot: memory.lagSlots.main })
   const dependencyWatch = watchDependencies({ names: dependencies.names, report: dependencies.report, log })
-  const keyring = createKeyring()
-  const geo = {
-    city: await loadGeo('geo:city', config.geo.city, dependencies, log),
-    asn: await loadGeo('geo:asn', config.geo.asn, dependencies, log),
-  }
+  const keyring = await startKeyring(config, log)
+  let setGeo: Pipeline['setGeo'] = () => undefined
+  const geo = await startGeo(config, dependencies, (databases) => setGeo(databases), log)
   const tokenKeys = await findTokenKeys(config, folder, log)
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
   const pipeline = await createPipeline({
-    ...{ config, folder, boot, memory, geo, sessions, log },
+    ...{ config, folder, boot, memory, geo: geo.current(), sessions, log },
     keyring: keyring.memory,
   })
   reconnect = pipeline.reconnect
+  setGeo = pipeline.setGeo
 
   let serving: { state: ServingState; since: string } = { state: 'starting', since: new Date().toISOString() }
   const enter = (state: ServingState): void => {
@@ -79,11 +79,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     dependencies,
     lag: () => readEventLoopLags({ sab: memory.lag, threads: memory.threads }),
     build: { version, node: process.versions.node },
-    geo: () =>
-      (['city', 'asn'] as const).flatMap((database) => {
-        const builtAtMs = geo[database]?.buildEpoch ?? null
-        return builtAtMs === null ? [] : [{ database, builtAtMs }]
-      }),
+    geo: geo.ages,
     tls: readCertificateEnds(config.listen),
   })
   let threadIds: readonly (number | null)[] = []
@@ -97,6 +93,8 @@ export async function serve(options: ServeOptions): Promise<number> {
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
         log: describeLog(pipeline.log()),
+        geo: geo.report(),
+        pseudonym_keys: keyring.describe(),
         threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
     }),
@@ -160,6 +158,7 @@ export async function serve(options: ServeOptions): Promise<number> {
           await admin.close()
           watch.close()
           dependencyWatch.close()
+          geo.close()
           keyring.close()
           folder.release()
         },
@@ -210,24 +209,30 @@ async function takePorts(config: Config): Promise<Config> {
   return { ...config, listen, admin }
 }
 
-/** A database that cannot be used costs its fields, never the service. */
-async function loadGeo(
-  name: string,
-  path: string | null,
+/** A database that cannot be used costs its fields, never the service; a list of the operator's is refused. */
+async function startGeo(
+  config: Config,
   dependencies: DependencyStates,
+  onChange: Parameters<typeof createGeoStore>[0]['onChange'],
   log: Logger,
-): Promise<GeoDatabase | null> {
-  if (path === null) return null
-  // Nobody tries it again: it is down with the first failure.
-  const circuit = dependencies.circuit(name, { threshold: 1 })
-  const loaded = await loadDatabase(path)
-  if (!('error' in loaded)) {
-    circuit.succeeded()
-    return loaded
-  }
-  circuit.failed(dependencyReason('protocol'))
-  log.error({ database: name }, `${path} ${loaded.error}: served without it`)
-  return null
+): Promise<GeoStore> {
+  const geo = await createGeoStore({
+    sources: geoSources(config),
+    onChange,
+    onResult(role, isSound) {
+      const name = `geo:${role}`
+      if (!dependencies.names.includes(name)) return
+      // It is down with the first failure: the store tries again only when the file has changed.
+      const circuit = dependencies.circuit(name, { threshold: 1 })
+      if (isSound) circuit.succeeded()
+      else circuit.failed(dependencyReason('protocol'))
+    },
+    log,
+  })
+  const overrides = geo.report().overrides
+  if (overrides?.state !== 'failed') return geo
+  geo.close()
+  throw new StartError(`geo.overrides: ${overrides.file}: ${overrides.why}`)
 }
 
 /** Through Redis when there is one, so that every node reads every node's tokens. */

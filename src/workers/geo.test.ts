@@ -3,7 +3,7 @@ import { isIPv4 } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { isSpecialUse } from './address.ts'
+import { isSpecialUse } from '../geo/address.ts'
 import { createGeoLookup, type GeoLookupOptions } from './geo.ts'
 import { type GeoDatabase, loadDatabase } from './geo-database.ts'
 import { cityOf, countryOf, networkNumberOf, networkOrganizationOf, regionOf } from './geo-fields.ts'
@@ -61,17 +61,15 @@ test.each([
 })
 
 test.each([
-  ['1.128.0.1', 1221, 'Telstra Pty Ltd'],
-  ['89.160.20.112', 29518, 'Bredband2 AB'],
-  ['12.81.96.1', 7018, null],
-  ['2600:6000::1', 237, 'Merit Network Inc.'],
-])('the network of %s', (address, number, organization) => {
+  ['1.128.0.1', 1221, 'Telstra', 'isp'],
+  ['89.160.20.112', 29518, 'Bredband2', 'isp'],
+  ['12.81.96.1', 7018, 'AT&T', 'isp'],
+  ['2600:6000::1', 237, 'Merit Network', 'isp'],
+])('the network of %s', (address, number, organization, type) => {
   expect(lookup().network(bytesOf(address))).toEqual({
-    asn: number,
-    organization,
-    type: null,
-    cloud_provider: null,
-    cloud_region: null,
+    network: { asn: number, organization, type, cloud_provider: null, cloud_region: null },
+    company: null,
+    isCi: false,
   })
 })
 
@@ -84,7 +82,7 @@ test('no more detail than was asked for', () => {
 test('without databases all is null, build times too', () => {
   const nothing = lookup({ city: null, asn: null })
   expect(nothing.geo(bytesOf('81.2.69.160'))).toEqual({ country: null, region: null, city: null })
-  expect(nothing.network(bytesOf('1.128.0.1')).asn).toBeNull()
+  expect(nothing.network(bytesOf('1.128.0.1')).network.asn).toBeNull()
   expect(nothing.data).toEqual({ city_built_at: null, asn_built_at: null })
 })
 
