@@ -15,6 +15,9 @@ export type UpstreamErrorReason =
   | 'admission'
   | 'other'
 
+/** Why a client was turned away by a limit, or by the rules of the PROXY protocol. */
+export type RefusalReason = 'connections' | 'client_connections' | 'client_requests' | 'proxy_header'
+
 /** Hot-path counters; see `src/ops/counters.ts` for what each means. */
 export type ProxyCounters = {
   countRequest(
@@ -29,6 +32,7 @@ export type ProxyCounters = {
   connectionOpened(): void
   connectionClosed(): void
   countUntrustedForwarded(): void
+  countRefusal(reason: RefusalReason): void
   countUpstream(index: number, status: number, durationMs: number): void
   countUpstreamError(index: number, reason: UpstreamErrorReason): void
   setRatelimitRemaining(index: number, remaining: number, nowMs: number): void

@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import type { Config } from '../../src/config/types.ts'
 import type { Proxy as TestedProxy } from '../../src/proxy/proxy.ts'
-import type { ManifestNotice, UpstreamErrorReason } from '../../src/proxy/types.ts'
+import type { ManifestNotice, RefusalReason, UpstreamErrorReason } from '../../src/proxy/types.ts'
 import type { WaybillRecord } from '../../src/record/record.ts'
 import { freePort } from './processes.ts'
 
@@ -15,6 +15,8 @@ export type TestFront = {
   /** What was told of `RateLimit-Remaining`. */
   rateLimits: number[]
   untrustedForwarded(): number
+  refusals: RefusalReason[]
+  warnings: string[]
   proxy: TestedProxy
   /** A token of this front. */
   token(): Promise<string>
@@ -29,6 +31,8 @@ export type FrontOptions = {
   route?: { repository: string; upstreamRepository: string }
   publicUrl?: string
   trustedProxies?: string[]
+  proxyProtocol?: boolean
+  tls?: { cert: string; key: string }
   redirectHosts?: string[]
   idleMs?: number
   limits?: Partial<Config['limits']>
@@ -48,9 +52,11 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const rateLimits: number[] = []
   let sequence = 0
   let untrusted = 0
+  const refusals: RefusalReason[] = []
+  const warnings: string[] = []
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
-    listen: [{ host: '127.0.0.1', port, tls: null }],
+    listen: [{ host: '127.0.0.1', port, tls: options.tls ?? null }],
     upstreams: [{ origin, host, dockerHub: false }],
     domains: [
       {
@@ -61,11 +67,13 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       },
     ],
     trustedProxies: options.trustedProxies ?? [],
+    proxyProtocol: options.proxyProtocol ?? false,
     redirectHosts: options.redirectHosts ?? [],
     sessions: { idleMs: options.idleMs ?? 60_000 },
     limits: {
       headerBytes: 16384,
       connections: 20_000,
+      connectionsPerClient: 512,
       upstreamRequests: 1024,
       manifestBytes: 8 * 1024 * 1024,
       manifestCacheBytes: 64 * 1024 * 1024,
@@ -87,6 +95,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       countUntrustedForwarded: () => {
         untrusted++
       },
+      countRefusal: (reason) => refusals.push(reason),
       countUpstream: nothing,
       countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
       setRatelimitRemaining: (_index, remaining) => rateLimits.push(remaining),
@@ -100,7 +109,12 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     },
     announceManifest: (notice) => manifests.push(notice),
     reportUpstream: nothing,
-    log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    log: {
+      debug: nothing,
+      info: nothing,
+      warn: (_fields, message) => warnings.push(message),
+      error: nothing,
+    },
   })
   const url = `http://127.0.0.1:${port}`
   return {
@@ -111,6 +125,8 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     upstreamErrors,
     rateLimits,
     untrustedForwarded: () => untrusted,
+    refusals,
+    warnings,
     proxy,
     async token() {
       const answer = (await (await fetch(`${url}/token`)).json()) as { token: string }
