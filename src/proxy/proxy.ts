@@ -1,11 +1,13 @@
 /**
  * Builds the proxy of one thread from its parts.
  */
+import type { Domain } from '../config/types.ts'
 import { createBlobs } from './blobs.ts'
 import { createTrustedProxies } from './client-address.ts'
 import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
+import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
 import { createRouteTable } from './route.ts'
 import { createServer } from './server.ts'
@@ -40,11 +42,13 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     minRateBytes: limits.minRateBytes,
     requestTimeoutMs: limits.requestTimeoutMs,
     holdBytes,
+    counters,
   }
   const front = createFront({
     config,
     routes: createRouteTable(config),
     proxies: createTrustedProxies(config.trustedProxies),
+    streamRanges: createTrustedProxies(config.streamRanges),
     tokens: createTokens(options.tokenKeys),
     exchanges,
     upstreams,
@@ -63,6 +67,8 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       relay,
       origins: config.upstreams.map(({ origin }) => origin),
       redirectHosts: config.redirectHosts,
+      ownHosts: ownHosts(config.domains),
+      seenHosts: createRedirectHosts({ report: options.reportRedirectHost, now: Date.now }),
     }),
     relay,
     counters,
@@ -91,4 +97,11 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       await upstreams.close()
     },
   }
+}
+
+function ownHosts(domains: readonly Domain[]): string[] {
+  return domains.flatMap(({ host, publicUrl }) => [
+    ...(host === null ? [] : [host]),
+    ...(publicUrl === null ? [] : [new URL(publicUrl).hostname]),
+  ])
 }

@@ -12,6 +12,10 @@ export type TestFront = {
   records: WaybillRecord[]
   manifests: ManifestNotice[]
   upstreamErrors: UpstreamErrorReason[]
+  /** Index of the upstream, and status, of each answer of an upstream. */
+  upstreamAnswers: [index: number, status: number][]
+  /** Index of the upstream, and host, of each redirect target that was told of. */
+  redirectHosts: [index: number, host: string][]
   /** What was told of `RateLimit-Remaining`. */
   rateLimits: number[]
   untrustedForwarded(): number
@@ -23,13 +27,20 @@ export type TestFront = {
 
 export type FrontOptions = {
   upstream: string
-  auth?: 'token' | 'open'
+  auth?: 'token' | 'open' | 'passthrough'
   blobs?: 'redirect' | 'stream'
   /** Pattern and upstream's name; default `**` both. */
   route?: { repository: string; upstreamRepository: string }
   publicUrl?: string
   trustedProxies?: string[]
   redirectHosts?: string[]
+  streamRanges?: string[]
+  /** A second upstream, asked when the first fails; by the same names. */
+  fallback?: string
+  /** PEM of the upstream's authorities. */
+  ca?: string
+  /** More hosts that are this front's own. */
+  ownHosts?: string[]
   idleMs?: number
   limits?: Partial<Config['limits']>
 }
@@ -46,22 +57,41 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
   const rateLimits: number[] = []
+  const upstreamAnswers: TestFront['upstreamAnswers'] = []
+  const redirectHosts: TestFront['redirectHosts'] = []
   let sequence = 0
   let untrusted = 0
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
     listen: [{ host: '127.0.0.1', port, tls: null }],
-    upstreams: [{ origin, host, dockerHub: false }],
+    upstreams: [
+      { origin, host, dockerHub: false, ca: options.ca ?? null },
+      ...(options.fallback === undefined
+        ? []
+        : [{ origin: options.fallback, host: new URL(options.fallback).host, dockerHub: false, ca: null }]),
+    ],
     domains: [
       {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
-        routes: [{ ...route, upstream: 0, blobs: options.blobs ?? 'redirect' }],
+        routes: [
+          {
+            ...route,
+            upstream: 0,
+            blobs: options.blobs ?? 'redirect',
+            fallback:
+              options.fallback === undefined
+                ? null
+                : { upstream: 1, upstreamRepository: route.upstreamRepository },
+          },
+        ],
       },
+      ...(options.ownHosts ?? []).map((own) => ({ host: own, publicUrl: null, auth: 'open', routes: [] })),
     ],
     trustedProxies: options.trustedProxies ?? [],
     redirectHosts: options.redirectHosts ?? [],
+    streamRanges: options.streamRanges ?? [],
     sessions: { idleMs: options.idleMs ?? 60_000 },
     limits: {
       headerBytes: 16384,
@@ -87,7 +117,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       countUntrustedForwarded: () => {
         untrusted++
       },
-      countUpstream: nothing,
+      countUpstream: (index, status) => upstreamAnswers.push([index, status]),
       countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
       setRatelimitRemaining: (_index, remaining) => rateLimits.push(remaining),
     },
@@ -100,6 +130,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     },
     announceManifest: (notice) => manifests.push(notice),
     reportUpstream: nothing,
+    reportRedirectHost: (index, seen) => redirectHosts.push([index, seen]),
     log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   })
   const url = `http://127.0.0.1:${port}`
@@ -110,6 +141,8 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     manifests,
     upstreamErrors,
     rateLimits,
+    upstreamAnswers,
+    redirectHosts,
     untrustedForwarded: () => untrusted,
     proxy,
     async token() {
