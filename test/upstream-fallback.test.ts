@@ -211,6 +211,23 @@ test('a tag that nobody can resolve is what it was last, and says so', async () 
   expect((await get('/v2/app/manifests/2.0')).status).toBe(404)
 })
 
+test('what a tag was is said for a day', async () => {
+  let laterMs = 0
+  const now = performance.now.bind(performance)
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + laterMs)
+  try {
+    await get(tagPath)
+    fail(first, { status: 503 })
+    fail(second, { status: 503 })
+    laterMs = 23.9 * 3_600_000
+    expect((await get(tagPath)).status).toBe(200)
+    laterMs = 24.1 * 3_600_000
+    expect((await get(tagPath)).status).toBe(502)
+  } finally {
+    clock.mockRestore()
+  }
+})
+
 test('what a tag was last comes from the fallback by digest, too', async () => {
   expect((await get(tagPath, { method: 'HEAD' })).status).toBe(200)
   fail(first, { status: 503 })
