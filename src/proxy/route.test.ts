@@ -56,6 +56,8 @@ test('the first matching route names upstream and repository', () => {
     upstream: 0,
     upstreamRepository: 'acme-org/app',
     blobs: 'stream',
+    fallback: null,
+    scope: '0 acme-org/app',
   })
   expect(table.findRoute(domain, 'hub/alpine')?.upstreamRepository).toBe('library/alpine')
   expect(table.findRoute(domain, 'hub/grafana/loki')?.upstreamRepository).toBe('grafana/loki')
@@ -66,4 +68,24 @@ test('the first matching route names upstream and repository', () => {
 test('a host without a domain is not served when every domain has a name', () => {
   const table = createRouteTable({ ...config, domains: config.domains.slice(0, 1) })
   expect(table.findDomain('other.example')).toBe(-1)
+})
+
+test('a fallback has names of its own, and caches of the route are not those of the first alone', () => {
+  const routes = [
+    {
+      repository: 'hub/**',
+      upstream: 0,
+      upstreamRepository: 'mirror/**',
+      blobs: 'redirect' as const,
+      public: false,
+      fallback: { upstream: 1, upstreamRepository: '**' },
+    },
+  ]
+  const table = createRouteTable({ ...config, domains: [{ host: null, ...domain, auth: 'open', routes }] })
+  expect(table.findRoute(0, 'hub/alpine')).toMatchObject({
+    upstream: 0,
+    upstreamRepository: 'mirror/alpine',
+    fallback: { upstream: 1, upstreamRepository: 'library/alpine' },
+    scope: '0 mirror/alpine 1 library/alpine',
+  })
 })

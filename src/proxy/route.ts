@@ -8,6 +8,9 @@ export type Resolved = {
   upstream: number
   upstreamRepository: string
   blobs: 'redirect' | 'stream'
+  fallback: { upstream: number; upstreamRepository: string } | null
+  /** Names (upstream, repository) and the fallback's: what a cache may be keyed by. */
+  scope: string
 }
 
 export type RouteTable = {
@@ -52,12 +55,13 @@ function resolve(
   for (const route of domain?.routes ?? []) {
     const matched = matchPattern(route.repository, repository)
     if (matched === null) continue
-    const upstreamRepository = nameUpstream(route, matched)
-    const hub = upstreams[route.upstream]?.dockerHub && !upstreamRepository.includes('/')
+    const own = nameUpstream(route, matched, upstreams)
+    const fallback = route.fallback ? nameUpstream(route.fallback, matched, upstreams) : null
     return {
-      upstream: route.upstream,
-      upstreamRepository: hub ? `library/${upstreamRepository}` : upstreamRepository,
+      ...own,
       blobs: route.blobs,
+      fallback,
+      scope: `${scopeOf(own)}${fallback ? ` ${scopeOf(fallback)}` : ''}`,
     }
   }
   return null
@@ -76,7 +80,15 @@ export function matchPattern(pattern: string, repository: string): string | null
   return wide || !matched.includes('/') ? matched : null
 }
 
-function nameUpstream(route: Route, matched: string): string {
-  const stars = route.upstreamRepository.includes('**') ? '**' : '*'
-  return route.upstreamRepository.replace(stars, () => matched)
+type Place = Pick<Route, 'upstream' | 'upstreamRepository'>
+
+function nameUpstream(place: Place, matched: string, upstreams: Config['upstreams']): Place {
+  const stars = place.upstreamRepository.includes('**') ? '**' : '*'
+  const name = place.upstreamRepository.replace(stars, () => matched)
+  const hub = upstreams[place.upstream]?.dockerHub && !name.includes('/')
+  return { upstream: place.upstream, upstreamRepository: hub ? `library/${name}` : name }
+}
+
+function scopeOf(place: Place): string {
+  return `${place.upstream} ${place.upstreamRepository}`
 }
