@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { PackageEvent } from '../src/record/events.ts'
 import { type Expectation, readTraces, replay, type Trace } from './support/client-traces.ts'
 import { readPackageEvents } from './support/embedded-events.ts'
-import { sessionIdle } from './support/pulls.ts'
 import { schemaErrors } from './support/schema-validation.ts'
 import {
   startTracedRegistry,
@@ -18,6 +17,9 @@ import { startWaybill, type Waybill } from './support/waybill.ts'
 
 const clientTraces = readTraces('client-traces.json')
 const capturedTraces = readTraces('captured-traces.json')
+
+// All traces run at once, and an overloaded machine must not look like a client that went away.
+const sessionIdle = ['--session-idle', '5s'] as const
 
 let registry: TracedRegistry
 let fronts: Record<Trace['mode'], Waybill>
