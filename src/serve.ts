@@ -13,6 +13,7 @@ import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
 import { createMetrics, type LogState } from './ops/metrics.ts'
+import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
@@ -83,6 +84,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     tls: readCertificateEnds(config.listen),
   })
   let threadIds: readonly (number | null)[] = []
+  const redirectHosts = createRedirectHostList(config.upstreams.map(({ host }) => host))
   const admin = await createAdminServer({
     ...config.admin,
     metrics: metrics.render,
@@ -92,6 +94,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       dependencies: Object.fromEntries(dependencies.names.map((name) => [name, dependencies.report(name)])),
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
+        redirect_hosts: redirectHosts.describe(),
         log: describeLog(pipeline.log()),
         geo: geo.report(),
         pseudonym_keys: keyring.describe(),
@@ -111,6 +114,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       dependencies: { names: dependencies.names, sab: dependencies.sab },
     })),
     onManifest: pipeline.keepManifest,
+    onRedirectHost: redirectHosts.see,
     log,
   })
   threadIds = proxies.ids
