@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { parseCommand } from './config/command-line.ts'
 import { readEnvironment } from './config/environment.ts'
 import { checkFile, findDataFolder, loadConfig } from './config/load-config.ts'
+import { installGeo } from './geo/install.ts'
 import { readEvents } from './publisher/events-command.ts'
 import { serve } from './serve.ts'
 import { StartError } from './threads.ts'
@@ -74,6 +75,28 @@ async function runEvents(
   return result.ok ? 0 : refuse([result.error])
 }
 
+async function runGeoInstall(
+  command: Extract<ReturnType<typeof parseCommand>, { command: 'geo-install' }>,
+): Promise<number> {
+  const { argv: args, ifMissing, cloud, cloudFiles } = command
+  const found = findDataFolder({ ...surroundings, argv: args })
+  if (!found.ok) return refuse(found.problems)
+  if (ifMissing) {
+    const loaded = loadConfig({ ...surroundings, argv: args })
+    // What is wrong is told by `serve`, beside which this runs; own databases need no others.
+    if (!loaded.ok || (loaded.config.geo.city !== null && loaded.config.geo.asn !== null)) return 0
+  }
+  const problems = await installGeo({
+    folder: join(found.data, 'geo'),
+    ifMissing,
+    cloud,
+    cloudFiles,
+    tell: (line) => process.stderr.write(`waybill: geo: ${line}\n`),
+  })
+  for (const problem of problems) process.stderr.write(`waybill: ${problem}\n`)
+  return problems.length > 0 ? 1 : 0
+}
+
 async function run(): Promise<number> {
   const command = parseCommand(argv, surroundings.nowMs)
   if ('problems' in command) return refuse(command.problems)
@@ -82,6 +105,8 @@ async function run(): Promise<number> {
       return runServe(command.argv)
     case 'events':
       return runEvents(command)
+    case 'geo-install':
+      return runGeoInstall(command)
     case 'check': {
       const loaded = checkFile(command.file, surroundings)
       if (!loaded.ok) return refuse(loaded.problems)

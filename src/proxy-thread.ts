@@ -22,10 +22,14 @@ export type ProxyThreadData = {
   counters: SharedArrayBuffer
   lag: { sab: SharedArrayBuffer; slot: number }
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
+  /** Who is refused; null: nobody. */
+  block: SharedArrayBuffer | null
 }
 
-/** To the thread; told again, the shorter time counts. */
-export type ProxyCommand = { type: 'stop'; deadlineMs: number }
+/** To the thread. */
+export type ProxyCommand =
+  /** Told again, the shorter time counts. */
+  { type: 'stop'; deadlineMs: number } | { type: 'block'; block: SharedArrayBuffer | null }
 
 /** From the thread. */
 export type ProxyMessage =
@@ -60,6 +64,7 @@ try {
     tokenKeys: data.tokenKeys,
     counters: createProxyCounters({ sab: data.counters, upstreams: data.config.upstreams.length }),
     records: { write: records.write, nextSequence: ring.nextSequence },
+    block: data.block,
     announceManifest: (notice) => tell({ type: 'manifest', notice }),
     reportUpstream(index, failure) {
       if (failure === null) upstreams[index]?.succeeded()
@@ -70,6 +75,7 @@ try {
   })
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
+    else proxy.setBlock(command.block)
   })
   tell({ type: 'listening', threadId: readThreadId() })
 

@@ -2,6 +2,7 @@
  * `waybill serve`: builds the parts from the config, wires them, and stops them in order.
  */
 import { randomBytes } from 'node:crypto'
+import { compileBlock } from './block-ranges.ts'
 import { setHeaderLimit } from './config/environment.ts'
 import type { Config } from './config/types.ts'
 import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
@@ -15,7 +16,7 @@ import { createLogger, type Logger } from './ops/logging.ts'
 import { createMetrics, type LogState } from './ops/metrics.ts'
 import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
-import { createPipeline, type Pipeline } from './pipeline.ts'
+import { createPipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
 import { type KeyStore, loadTokenKeys } from './proxy/token-keys.ts'
 import { startKeyring } from './pseudonym-keys.ts'
@@ -24,6 +25,7 @@ import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
 import { readCertificateEnds } from './tls-certificates.ts'
 import { version } from './version.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
 import { createGeoStore, type GeoStore } from './workers/geo-store.ts'
 
 /** Less than the 30 s that Kubernetes gives before it kills. */
@@ -54,7 +56,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const watch = watchEventLoop({ sab: memory.lag, slot: memory.lagSlots.main })
   const dependencyWatch = watchDependencies({ names: dependencies.names, report: dependencies.report, log })
   const keyring = await startKeyring(config, log)
-  let setGeo: Pipeline['setGeo'] = () => undefined
+  let setGeo: (databases: GeoDatabases) => void = () => undefined
   const geo = await startGeo(config, dependencies, (databases) => setGeo(databases), log)
   const tokenKeys = await findTokenKeys(config, folder, log)
   let reconnect = (): void => undefined
@@ -64,7 +66,6 @@ export async function serve(options: ServeOptions): Promise<number> {
     keyring: keyring.memory,
   })
   reconnect = pipeline.reconnect
-  setGeo = pipeline.setGeo
 
   let serving: { state: ServingState; since: string } = { state: 'starting', since: new Date().toISOString() }
   const enter = (state: ServingState): void => {
@@ -103,6 +104,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     }),
     log,
   })
+  const block = await compileBlock(config.block, geo.current())
   const proxies = await startProxyThreads({
     data: memory.rings.map(({ number, sab }, index) => ({
       config,
@@ -112,12 +114,21 @@ export async function serve(options: ServeOptions): Promise<number> {
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
       dependencies: { names: dependencies.names, sab: dependencies.sab },
+      block,
     })),
     onManifest: pipeline.keepManifest,
     onRedirectHost: redirectHosts.see,
     log,
   })
   threadIds = proxies.ids
+  setGeo = (databases) => {
+    pipeline.setGeo(databases)
+    compileBlock(config.block, databases).then(proxies.setBlock, (error: unknown) =>
+      log.error({ err: error }, 'who is blocked could not be told anew'),
+    )
+  }
+  // What changed while everything started.
+  setGeo(geo.current())
   enter('serving')
   const urls = config.listen.map(
     ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,

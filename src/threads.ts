@@ -19,6 +19,8 @@ export type ProxyThreads = {
   stop(deadlineMs: number): Promise<void>
   /** Takes the rest of that time away. */
   hurry(): void
+  /** Who is refused from now on. */
+  setBlock(block: SharedArrayBuffer | null): void
 }
 
 export async function startProxyThreads(options: {
@@ -48,16 +50,17 @@ export async function startProxyThreads(options: {
     })
     return { worker, exited, listening }
   })
-  const tell = (deadlineMs: number): void => {
-    for (const { worker } of threads) worker.postMessage({ type: 'stop', deadlineMs } satisfies ProxyCommand)
+  const send = (command: ProxyCommand): void => {
+    for (const { worker } of threads) worker.postMessage(command)
   }
+  const tell = (deadlineMs: number): void => send({ type: 'stop', deadlineMs })
   const stop = async (deadlineMs: number): Promise<void> => {
     tell(deadlineMs)
     await Promise.all(threads.map(({ exited }) => exited))
   }
   try {
     const ids = await Promise.all(threads.map(({ listening }) => listening))
-    return { ids, stop, hurry: () => tell(0) }
+    return { ids, stop, hurry: () => tell(0), setBlock: (block) => send({ type: 'block', block }) }
   } catch (error) {
     await stop(0)
     throw error

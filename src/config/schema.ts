@@ -247,7 +247,7 @@ export const configFlag = { flag: 'config', variable: 'WAYBILL_CONFIG' } as cons
  * Keys of the contract whose part comes in a later version, with all below them: refused, because an
  * accepted key that does nothing would be a silent wrong answer. Taking one from here switches it on.
  */
-export const laterKeys: readonly string[] = ['geo.company', 'geo.overrides', 'privacy', 'block']
+export const laterKeys: readonly string[] = []
 
 /** Whether the key, or a group that it is in, comes in a later version. */
 export function isLater(key: string): boolean {

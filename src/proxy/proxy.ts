@@ -5,12 +5,14 @@
 import type { Domain } from '../config/types.ts'
 import { createAdmission, createOpenRate } from './admission.ts'
 import { createBlobs } from './blobs.ts'
+import { createBlock } from './block.ts'
 import { canonicalAddress, createTrustedProxies } from './client-address.ts'
 import { localErrors } from './errors.ts'
 import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
 import { createPassages } from './passages.ts'
+import { createPrivacyPage } from './privacy-page.ts'
 import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
 import { sendError } from './respond.ts'
@@ -21,6 +23,8 @@ import type { Log, ProxyOptions } from './types.ts'
 import { createUpstreams } from './upstream.ts'
 
 export type Proxy = {
+  /** Who is refused from now on. */
+  setBlock(memory: SharedArrayBuffer | null): void
   /** New connections are refused, `/readyz` fails; requests in flight go on. */
   stopListening(): void
   /** Requests in flight. */
@@ -42,6 +46,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   const { config, counters, threads } = options
   const { limits } = config
   let stopping = false
+  let block = createBlock(options.block)
   const ofThread = (limit: number): number => Math.max(1, Math.floor(limit / threads))
   const maxConnections = ofThread(limits.connections)
   const perClient = Math.max(1, Math.ceil(limits.connectionsPerClient / threads))
@@ -71,6 +76,8 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     routes: createRouteTable(config),
     proxies,
     admission,
+    privacy: createPrivacyPage(config),
+    block: () => block,
     warnForwarded: createForwardedWarning(options.log),
     streamRanges: createTrustedProxies(config.streamRanges),
     tokens: createTokens(options.tokenKeys),
@@ -142,6 +149,9 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     },
   })
   return {
+    setBlock(memory) {
+      block = createBlock(memory)
+    },
     stopListening() {
       stopping = true
       server.stopListening()
