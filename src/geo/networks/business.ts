@@ -163,7 +163,7 @@ robert bosch|Bosch|bosch.com
 roche|Roche|roche.com
 salesforce|Salesforce|salesforce.com
 samsung electronics|Samsung|samsung.com
-sap se|SAP|sap.com
+sap |SAP|sap.com
 siemens|Siemens|siemens.com
 spotify|Spotify|spotify.com
 target corporation|Target|target.com
