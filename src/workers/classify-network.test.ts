@@ -40,12 +40,24 @@ test.each([
   ['a content network', asn(13335, 'Cloudflare, Inc.'), 'cdn', 'Cloudflare', null],
   ['a university', asn(3, 'Massachusetts Institute of Technology'), 'education', 'MIT', null],
   ['a research network', asn(559, 'SWITCH'), 'education', 'SWITCH', null],
-  ['a government', asn(749, 'DoD Network Information Center'), 'government', 'US Department of Defense', null],
+  [
+    'a government',
+    asn(749, 'DoD Network Information Center'),
+    'government',
+    'US Department of Defense',
+    null,
+  ],
   ['a phone network', asn(21928, 'T-Mobile USA, Inc.'), 'mobile', 'T-Mobile US', null],
   ['a company of the table', asn(31399, 'Daimler Autonomous System'), 'business', 'Mercedes-Benz', 'high'],
   ['a company by name', asn(64500, 'Zalando SE'), 'business', 'Zalando', 'medium'],
   ['an unknown company', asn(64500, 'Example Steel GmbH'), 'business', 'Example Steel', 'low'],
-  ['a bank that calls itself federal', asn(64500, 'Navy Federal Credit Union'), 'business', 'Navy Federal Credit Union', 'low'],
+  [
+    'a bank that calls itself federal',
+    asn(64500, 'Navy Federal Credit Union'),
+    'business',
+    'Navy Federal Credit Union',
+    'low',
+  ],
   ['an unknown university', asn(64500, 'Example University'), 'education', 'Example University', null],
   ['an unknown carrier', asn(64500, 'Example Telecom Ltd.'), 'isp', 'Example Telecom', null],
   ['a carrier by its brand', asn(64500, 'Vodafone Ireland Limited'), 'isp', 'Vodafone Ireland', null],
@@ -53,7 +65,11 @@ test.each([
   ['a name that says nothing', asn(64500, 'Xyzzy'), 'business', 'Xyzzy', null],
 ])('%s', (_name, record, type, organization, confidence) => {
   const { network, company } = classify(record)
-  expect([network.type, network.organization, company?.confidence ?? null]).toEqual([type, organization, confidence])
+  expect([network.type, network.organization, company?.confidence ?? null]).toEqual([
+    type,
+    organization,
+    confidence,
+  ])
   // Never a carrier, a hoster, a university, a government or a content network.
   if (type !== 'business') expect(company).toBeNull()
 })
@@ -76,7 +92,8 @@ test.each([
   const traits = { ...asn(7018, 'AT&T Services'), user_type, organization: 'Example Motors Inc', isp: 'AT&T' }
   const { network, company } = classify({ traits })
   expect([network.type, company !== null]).toEqual([type, isCompany])
-  if (isCompany) expect(company).toEqual({ name: 'Example Motors', domain: null, confidence: 'high', source: 'database' })
+  if (isCompany)
+    expect(company).toEqual({ name: 'Example Motors', domain: null, confidence: 'high', source: 'database' })
 })
 
 test.each([
@@ -94,7 +111,14 @@ test.each([
 })
 
 test('a file of companies gives name and domain; the owner of the network is another', () => {
-  const record = { name: 'i2ts,inc.', domain: 'i2ts.com', type: 'business', asn: 'AS2519', as_name: 'ARTERIA', as_domain: 'arteria-net.com' }
+  const record = {
+    name: 'i2ts,inc.',
+    domain: 'i2ts.com',
+    type: 'business',
+    asn: 'AS2519',
+    as_name: 'ARTERIA',
+    as_domain: 'arteria-net.com',
+  }
   const { network, company } = classify(record)
   expect(company).toEqual({ name: 'i2ts', domain: 'i2ts.com', confidence: 'high', source: 'database' })
   expect([network.asn, network.organization, network.type]).toEqual([2519, 'ARTERIA', 'business'])
@@ -120,17 +144,25 @@ test.each([
 ])('%s is normalised', (text, name) => expect(normaliseName(text)).toBe(name))
 
 test('no test network of an access provider is taken for a company', async () => {
-  const known: [number, string][] = JSON.parse(read('maxmind/GeoLite2-ASN-Test.json')).flatMap((entry: object) =>
-    Object.values(entry).map((record) => [record.autonomous_system_number, record.autonomous_system_organization]),
+  const known: [number, string][] = JSON.parse(read('maxmind/GeoLite2-ASN-Test.json')).flatMap(
+    (entry: object) =>
+      Object.values(entry).map((record) => [
+        record.autonomous_system_number,
+        record.autonomous_system_organization,
+      ]),
   )
   const companies = new Set(
-    known.filter(([, name]) => name).flatMap(([number, name]) => classify(asn(number, name)).company?.name ?? []),
+    known
+      .filter(([, name]) => name)
+      .flatMap(([number, name]) => classify(asn(number, name)).company?.name ?? []),
   )
   expect([...companies].sort()).toEqual(['ASDASD', 'HP', 'Mercedes-Benz'])
 })
 
 test('the hosters of the table are those that others list too, and no company of the table is one', () => {
-  const listed = new Set([...read('cloud/datacenter-asns.txt').matchAll(/^AS(\d+)/gm)].map(([, number]) => Number(number)))
+  const listed = new Set(
+    [...read('cloud/datacenter-asns.txt').matchAll(/^AS(\d+)/gm)].map(([, number]) => Number(number)),
+  )
   const types = new Map<string, [listed: number, all: number]>()
   for (const [number, { type }] of knownNetworks) {
     const [hits, all] = types.get(type) ?? [0, 0]
@@ -138,7 +170,8 @@ test('the hosters of the table are those that others list too, and no company of
   }
   const share = (type: string) => (types.get(type)?.[0] ?? 0) / (types.get(type)?.[1] ?? 1)
   expect(share('hosting')).toBeGreaterThan(0.5)
-  for (const type of ['business', 'isp', 'mobile', 'education', 'government']) expect(share(type), type).toBeLessThan(0.05)
+  for (const type of ['business', 'isp', 'mobile', 'education', 'government'])
+    expect(share(type), type).toBeLessThan(0.05)
   expect(knownNetworks.size).toBeGreaterThan(600)
   for (const { name, domain, type } of knownNetworks.values()) {
     expect(domain, name).toMatch(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/)
@@ -157,20 +190,42 @@ test.each([
   ['2600:1f14::1', 'aws', 'us-west-2', 'hosting'],
   ['13.32.0.1', 'aws', 'GLOBAL', 'cdn'],
 ])('%s is in a cloud', async (address, provider, region, type) => {
-  const { network, company } = createGeoLookup({ cloud, asn: await load('GeoLite2-ASN-Test'), detail: 'region' }).network(
-    parseAddress(address)!,
-  )
-  expect([network.cloud_provider, network.cloud_region, network.type, company]).toEqual([provider, region, type, null])
+  const { network, company } = createGeoLookup({
+    cloud,
+    asn: await load('GeoLite2-ASN-Test'),
+    detail: 'region',
+  }).network(parseAddress(address)!)
+  expect([network.cloud_provider, network.cloud_region, network.type, company]).toEqual([
+    provider,
+    region,
+    type,
+    null,
+  ])
 })
 
 test('addresses outside of clouds have none, and those of nobody are private', () => {
   const lookup = createGeoLookup({ cloud, detail: 'region' })
-  expect(lookup.network(parseAddress('140.82.112.3')!).network).toMatchObject({ type: null, cloud_provider: null })
-  expect(lookup.network(parseAddress('10.1.2.3')!).network).toMatchObject({ type: 'private', cloud_provider: null })
+  expect(lookup.network(parseAddress('140.82.112.3')!).network).toMatchObject({
+    type: null,
+    cloud_provider: null,
+  })
+  expect(lookup.network(parseAddress('10.1.2.3')!).network).toMatchObject({
+    type: 'private',
+    cloud_provider: null,
+  })
 })
 
 test.each([
-  ['azure', { values: [{ name: 'AzureCloud.eastus', properties: { region: 'eastus', addressPrefixes: ['198.51.100.0/24'] } }, { name: 'Sql', properties: { addressPrefixes: ['192.0.2.0/24'] } }] }, 1],
+  [
+    'azure',
+    {
+      values: [
+        { name: 'AzureCloud.eastus', properties: { region: 'eastus', addressPrefixes: ['198.51.100.0/24'] } },
+        { name: 'Sql', properties: { addressPrefixes: ['192.0.2.0/24'] } },
+      ],
+    },
+    1,
+  ],
   ['oracle', { regions: [{ region: 'eu-zurich-1', cidrs: [{ cidr: '198.51.100.0/24' }] }] }, 1],
   ['github', { actions: ['198.51.100.0/24', '2001:db8::/32'], hooks: ['192.0.2.0/24'] }, 2],
 ])('the list of %s', (provider, json, count) => {
@@ -194,7 +249,12 @@ test('what the operator says counts before all databases, the narrowest range fi
   )
   const lookup = createGeoLookup({ overrides: list, asn: await load('GeoLite2-ASN-Test'), detail: 'region' })
   const at = (text: string) => lookup.network(parseAddress(text)!)
-  expect(at('81.2.69.7').company).toEqual({ name: 'Example, Inc.', domain: 'example.com', confidence: 'high', source: 'overrides' })
+  expect(at('81.2.69.7').company).toEqual({
+    name: 'Example, Inc.',
+    domain: 'example.com',
+    confidence: 'high',
+    source: 'overrides',
+  })
   expect(at('81.2.69.161').company).toMatchObject({ name: 'Partner', domain: null })
   expect(at('81.2.69.7').network.type).toBe('business')
   expect([at('10.1.2.3').network.type, at('10.1.2.3').company?.name]).toEqual(['private', 'Example'])
@@ -204,9 +264,15 @@ test('what the operator says counts before all databases, the narrowest range fi
 })
 
 test.each([
-  ['81.2.69.160/24,Example', 'line 1: "81.2.69.160/24": expected a range like 203.0.113.0/24 or 2001:db8::/32'],
+  [
+    '81.2.69.160/24,Example',
+    'line 1: "81.2.69.160/24": expected a range like 203.0.113.0/24 or 2001:db8::/32',
+  ],
   ['# x\n\n192.0.2.0/24,A,not a domain', 'line 3: "not a domain": expected a domain like example.com'],
-  ['192.0.2.0/24,A,,cloud', 'line 1: "cloud": expected a type of business, isp, hosting, education, government, mobile, cdn, private'],
+  [
+    '192.0.2.0/24,A,,cloud',
+    'line 1: "cloud": expected a type of business, isp, hosting, education, government, mobile, cdn, private',
+  ],
   ['192.0.2.0/24', 'line 1: says neither a company nor a type'],
   ['192.0.2.0/24,"A', 'line 1: a quote is not closed'],
   ['192.0.2.0/24,A\n192.0.2.0/24,B', 'line 2: the same range as line 1'],

@@ -7,7 +7,8 @@ import { createGeoStore, type GeoSource } from './geo-store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-geo-store-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-const pathOf = (name: string) => new URL(`../../../shared/data/maxmind/${name}.mmdb`, import.meta.url).pathname
+const pathOf = (name: string) =>
+  new URL(`../../../shared/data/maxmind/${name}.mmdb`, import.meta.url).pathname
 
 function createLog() {
   const lines: string[] = []

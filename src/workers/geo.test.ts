@@ -302,7 +302,8 @@ test.each([
     const traits: Record<string, never> = record['traits'] ?? record
     const { network: found } = lookup.network(address)
     expect(found.asn, network).toBe(traits['autonomous_system_number'] ?? null)
-    if (traits['autonomous_system_organization'] !== undefined) expect(found.organization, network).not.toBeNull()
+    if (traits['autonomous_system_organization'] !== undefined)
+      expect(found.organization, network).not.toBeNull()
   }
   expect(vectors.length).toBeGreaterThan(least)
 })

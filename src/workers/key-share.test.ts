@@ -2,7 +2,14 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createKeyCarry } from './key-carry.ts'
 import { createKeyReader } from './key-reader.ts'
-import { createKeyShare, type KeyStore, parseWrappingKeys, storeKeyOf, unwrapKey, wrapKey } from './key-share.ts'
+import {
+  createKeyShare,
+  type KeyStore,
+  parseWrappingKeys,
+  storeKeyOf,
+  unwrapKey,
+  wrapKey,
+} from './key-share.ts'
 import { createKeyring } from './keyring.ts'
 import { createPseudonymizer } from './pseudonym.ts'
 
@@ -76,7 +83,11 @@ test('a store that is away gives a key of the node alone for that epoch, and a s
   const other = await startNode(clock, store)
   store.fails = true
   const node = await startNode(clock, store)
-  expect([node.reader.keyFor(noon).scope, node.alone, node.warnings.length]).toEqual(['node', ['2026-11-21'], 1])
+  expect([node.reader.keyFor(noon).scope, node.alone, node.warnings.length]).toEqual([
+    'node',
+    ['2026-11-21'],
+    1,
+  ])
   expect(node.print()).not.toBe(other.print())
   store.fails = false
   clock.time = noon + hour
@@ -197,6 +208,9 @@ test.each([
   [`# old\n${'ab'.repeat(32)}\n${'CD'.repeat(32)}\n`, 2],
 ])('a file of wrapping keys', (text, count) => expect(parseWrappingKeys(text)).toHaveLength(count))
 
-test.each(['', 'secret', 'ab'.repeat(31), `${'ab'.repeat(32)}\nx`])('%j is no file of wrapping keys', (text) => {
-  expect(parseWrappingKeys(text)).toBeNull()
-})
+test.each(['', 'secret', 'ab'.repeat(31), `${'ab'.repeat(32)}\nx`])(
+  '%j is no file of wrapping keys',
+  (text) => {
+    expect(parseWrappingKeys(text)).toBeNull()
+  },
+)
