@@ -3,7 +3,6 @@
  * as package events can be made from them.
  */
 import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
 import type { Manifest, RequestEvent } from '../record/events.ts'
 
 /** What a field must be; the schemas only add fields, so that those not named here may be missing. */
@@ -27,7 +26,8 @@ const id = need('32 hex digits', (value) => typeof value === 'string' && /^[0-9a
 const digest = need('a digest', (value) => typeof value === 'string' && /^[a-z0-9+._-]+:\S+$/.test(value))
 const time = need(
   'an RFC 3339 time',
-  (value) => typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*Z$/.test(value) && !Number.isNaN(Date.parse(value)),
+  (value) =>
+    typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*Z$/.test(value) && !Number.isNaN(Date.parse(value)),
 )
 const object = need('an object', isObject)
 const word = (...words: string[]): Shape =>
@@ -35,7 +35,8 @@ const word = (...words: string[]): Shape =>
 const list = (fields: Record<string, Shape>): Shape =>
   need(
     'a list of descriptors',
-    (value) => Array.isArray(value) && value.every((item) => isObject(item) && findWrong(item, fields) === null),
+    (value) =>
+      Array.isArray(value) && value.every((item) => isObject(item) && findWrong(item, fields) === null),
   )
 
 const descriptor = { digest, size: count, media_type: text }
@@ -75,9 +76,7 @@ const manifestShape: Record<string, Shape> = {
   media_type: text,
   kind: word('index', 'image', 'helm', 'signature', 'attestation', 'sbom', 'other'),
   subject: orNull(digest),
-  config: orNull(
-    need('a descriptor', (value) => isObject(value) && findWrong(value, descriptor) === null),
-  ),
+  config: orNull(need('a descriptor', (value) => isObject(value) && findWrong(value, descriptor) === null)),
   layers: list({ ...descriptor, foreign: truth }),
   manifests: list({ ...descriptor, platform: orNull(text), attestation_of: orNull(digest) }),
 }
@@ -105,8 +104,8 @@ const longestShown = 60
 function checkEntry(value: unknown, stream: keyof typeof streams): string | null {
   const { schema, shape } = streams[stream]
   if (!isObject(value)) return 'expected a JSON object'
-  if (value.schema !== schema) {
-    const shown = JSON.stringify(value.schema) ?? 'none'
+  if (value['schema'] !== schema) {
+    const shown = JSON.stringify(value['schema']) ?? 'none'
     return `schema: ${shown.slice(0, longestShown)}: expected "${schema}"`
   }
   return findWrong(value, shape)
@@ -118,6 +117,17 @@ function parseLine(line: string): { value: unknown } | null {
   } catch {
     return null
   }
+}
+
+/** By LF alone: a string of JSON may hold what else ends a line elsewhere (U+2028). */
+async function* readLines(path: string): AsyncGenerator<string> {
+  let rest = ''
+  for await (const chunk of createReadStream(path, { encoding: 'utf8' })) {
+    const lines = (rest + (chunk as string)).split('\n')
+    rest = lines.pop() ?? ''
+    yield* lines
+  }
+  yield rest
 }
 
 /** More problems are counted, not told. */
@@ -136,8 +146,7 @@ export async function readExport<Stream extends keyof Entries>(
   let number = 0
   let wrong = 0
   try {
-    const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
-    for await (const line of lines) {
+    for await (const line of readLines(path)) {
       number += 1
       if (line.trim() === '') continue
       const parsed = parseLine(line)

@@ -4,7 +4,8 @@
  */
 import type { Manifest, PackageEvent, RequestEvent } from '../record/events.ts'
 import { factOf } from './fact.ts'
-import { compareEntries, decideJoins, joinEntryOf, joinKeyOf, joinLimits, type OpenEntry } from './join-index.ts'
+import { joinEntryOf, joinKeyOf, joinLimits } from './join-index.ts'
+import { firstEntries, pairSessions } from './pair-sessions.ts'
 import { flags, type SessionRules, stateOf } from './schedule.ts'
 import { needsManifests, summarise } from './summarise.ts'
 import type { Fact, FactContext, Graph } from './types.ts'
@@ -17,9 +18,6 @@ export type Rebuild = {
   events(): PackageEvent[]
 }
 
-/** Entries decided at a time: those that wait for a partner are walked through for each. */
-const entriesPerStep = 1000
-
 /** Clients repeat: the same context is kept once. About as many as there are clients and repositories. */
 function createContexts(): (context: FactContext) => FactContext {
   const known = new Map<string, FactContext>()
@@ -29,47 +27,6 @@ function createContexts(): (context: FactContext) => FactContext {
     if (same !== undefined) return same
     known.set(key, context)
     return context
-  }
-}
-
-/** Of each session the first of each kind, as the index of the stores keeps it. */
-function firstEntries(facts: readonly Fact[]): OpenEntry[] {
-  const first = new Map<string, OpenEntry>()
-  for (const fact of facts) {
-    const entry = joinEntryOf(fact)
-    if (entry === null) continue
-    const { sessionId } = fact
-    const key = `${entry.kind}${sessionId}`
-    const known = first.get(key)
-    const isEarlier =
-      known === undefined ||
-      entry.time < known.time ||
-      (entry.time === known.time && entry.digest < known.digest)
-    if (isEarlier) first.set(key, { ...entry, sessionId })
-  }
-  return [...first.values()].sort(compareEntries)
-}
-
-/** Session of HEADs → session that fetched what they resolved to (containerd's two tokens). */
-function pairSessions(entries: readonly OpenEntry[], windowMs: number, targets: Map<string, string>): void {
-  const marked = new Set<string>()
-  let open: OpenEntry[] = []
-  for (let at = 0; at < entries.length; at += entriesPerStep) {
-    const step = entries.slice(at, at + entriesPerStep)
-    const isLast = at + entriesPerStep >= entries.length
-    // What begins at the same time as the last of the step may be in the next.
-    const upToMs = isLast ? Number.POSITIVE_INFINITY : (step.at(-1)?.time ?? 0) - 1
-    const { decided, marked: marks } = decideJoins([...open, ...step], (id) => marked.has(id), {
-      upToMs,
-      windowMs,
-    })
-    for (const { sessionId } of marks) marked.add(sessionId)
-    const done = new Set<OpenEntry>()
-    for (const { entry, partner } of decided) {
-      done.add(entry)
-      if (entry.kind === 'a' && partner !== null) targets.set(entry.sessionId, partner)
-    }
-    open = [...open, ...step].filter((entry) => !done.has(entry))
   }
 }
 
@@ -91,7 +48,9 @@ export function createRebuild(rules: SessionRules): Rebuild {
     }
     const targets = new Map<string, string>()
     const { windowMs } = joinLimits(0, rules.idleHeadMs)
-    for (const facts of byKey.values()) pairSessions(firstEntries(facts), windowMs, targets)
+    for (const facts of byKey.values()) {
+      for (const [from, to] of pairSessions(firstEntries(facts), windowMs)) targets.set(from, to)
+    }
     const joined = new Map<string, Fact[]>()
     for (const [sessionId, facts] of sessions) {
       const target = facts.every(({ method }) => method === 'HEAD') ? targets.get(sessionId) : undefined
