@@ -39,7 +39,10 @@ export function askFor(
   isCounted = false,
 ): Ask {
   const { upstream, upstreamRepository } = exchange.record
-  const { fallback } = exchange
+  // Once the fallback has answered a part of this exchange, it is asked for the rest of it.
+  const isFallback = upstream === exchange.fallback?.upstream
+  // A client's own credentials are for the first alone, and what another shows without them is another thing.
+  const fallback = isFallback || !exchange.isShared ? null : exchange.fallback
   const rest = exchange.query === '' ? place : `${place}?${exchange.query}`
   return {
     upstream,
@@ -53,7 +56,7 @@ export function askFor(
       repository: fallback.upstreamRepository,
       path: `/v2/${fallback.upstreamRepository}/${rest}`,
     },
-    isFallback: false,
+    isFallback,
     isCounted,
   }
 }
