@@ -103,9 +103,7 @@ export type AnswerFields = {
   digest: string
   location: string
   link: string
-  challenge: string
   retryAfter: string
-  etag: string
   connection: string
   rateLimitRemaining: string
 }
@@ -117,9 +115,7 @@ const readFields: Record<string, keyof AnswerFields> = {
   'docker-content-digest': 'digest',
   location: 'location',
   link: 'link',
-  'www-authenticate': 'challenge',
   'retry-after': 'retryAfter',
-  etag: 'etag',
   connection: 'connection',
   'ratelimit-remaining': 'rateLimitRemaining',
 }
@@ -133,9 +129,7 @@ export function emptyFields(): AnswerFields {
     digest: '',
     location: '',
     link: '',
-    challenge: '',
     retryAfter: '',
-    etag: '',
     connection: '',
     rateLimitRemaining: '',
   }
