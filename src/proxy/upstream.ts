@@ -7,7 +7,7 @@ import type { Config } from '../config/types.ts'
 import type { HeaderList } from './headers.ts'
 import { lookupPublic } from './public-host.ts'
 import type { ProxyOptions, UpstreamErrorReason } from './types.ts'
-import { createUpstreamAuth, parseChallenge, type UpstreamAuth } from './upstream-auth.ts'
+import { createUpstreamAuth, type Obtained, type UpstreamAuth } from './upstream-auth.ts'
 
 type Controller = Dispatcher.DispatchController
 
@@ -31,6 +31,8 @@ export type Ask = {
   headers: HeaderList
   /** Another origin than the upstream's (a redirect followed inside): no token goes there. */
   origin?: string
+  /** A client's own (passthrough), '' too, in place of the front's; for this upstream alone. */
+  authorization?: string
 }
 
 export type Upstreams = {
@@ -64,7 +66,7 @@ const bodyTimeoutMs = 60_000
 const keepAliveTimeoutMs = 30_000
 const reportEveryMs = 1000
 
-export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads'> & {
+export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads' | 'log'> & {
   config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>
 }
 
@@ -82,10 +84,15 @@ export function createUpstreams(options: UpstreamOptions): Upstreams {
   }
   const connect = { timeout: Math.min(connectTimeoutMs, firstByteTimeoutMs) }
   const shared: Shared = {
-    upstreams: config.upstreams.map(({ origin }) => ({
-      pool: new Pool(origin, { ...poolOptions, connect }),
+    upstreams: config.upstreams.map(({ origin, host, ca, credentials }) => ({
+      pool: new Pool(origin, { ...poolOptions, connect: { ...connect, ...(ca !== null && { ca }) } }),
       encrypted: origin.startsWith('https:'),
-      auth: createUpstreamAuth({ origin, timeoutMs: Math.min(15_000, firstByteTimeoutMs), now: Date.now }),
+      auth: createUpstreamAuth({
+        ...{ origin, ca, credentials },
+        timeoutMs: Math.min(15_000, firstByteTimeoutMs),
+        now: Date.now,
+        onProblem: (reason) => options.log.warn({ upstream: host, reason }, 'no token from the registry'),
+      }),
       inFlight: 0,
       reportedMs: 0,
       failing: false,
@@ -120,6 +127,7 @@ export class UpstreamCall {
   #controller: Controller | null = null
   #startedMs = 0
   #status = 0
+  #authorization = ''
   #challenged = false
   #retried = false
   #over = false
@@ -142,7 +150,7 @@ export class UpstreamCall {
     }
     upstream.inFlight++
     this.#admitted = true
-    if (this.ask.origin === undefined && upstream.auth.wants(this.ask.repository, Date.now())) {
+    if (this.#signsIn() && upstream.auth.wants(this.ask.repository, Date.now())) {
       void upstream.auth.obtain(this.ask.repository, null).then(() => this.#dispatch())
     } else {
       this.#dispatch()
@@ -165,11 +173,18 @@ export class UpstreamCall {
     this.#controller?.abort(abandoned)
   }
 
+  /** Whether it is the front that shows who it is; never to another host. */
+  #signsIn(): boolean {
+    return this.ask.origin === undefined && this.ask.authorization === undefined
+  }
+
   #dispatch(): void {
     if (this.#over) return
     const { ask } = this
-    const authorization =
-      ask.origin === undefined ? this.#upstream.auth.authorization(ask.repository, Date.now()) : ''
+    const authorization = this.#signsIn()
+      ? this.#upstream.auth.authorization(ask.repository, Date.now())
+      : (ask.origin === undefined && ask.authorization) || ''
+    this.#authorization = authorization
     this.#startedMs = performance.now()
     this.#status = 0
     this.#controller = null
@@ -210,17 +225,20 @@ export class UpstreamCall {
     )
     this.#report(null)
     const raw = controller.rawHeaders as readonly Buffer[]
-    const challenge =
-      status === 401 && !this.#challenged && this.ask.origin === undefined
-        ? parseChallenge(headerValue(raw, 'www-authenticate'))
-        : null
-    if (!challenge) return this.#sink.head(this, status, raw)
+    if (status !== 401 || !this.#signsIn()) return this.#sink.head(this, status, raw)
+    const { auth } = this.#upstream
+    const { repository } = this.ask
+    if (this.#challenged) {
+      auth.rejected(repository)
+      return this.#sink.head(this, status, raw)
+    }
     this.#challenged = true
     // What is left of this answer is read and dropped, so that its connection can be used again.
     this.#controller = null
-    void this.#upstream.auth.obtain(this.ask.repository, challenge).then((fetched) => {
-      if (fetched) this.#dispatch()
-      else this.#refuse(raw)
+    const challenge = headerValue(raw, 'www-authenticate')
+    void auth.obtain(repository, { challenge, authorization: this.#authorization }).then((obtained) => {
+      if (obtained.kind === 'ready') this.#dispatch()
+      else this.#refuse(obtained, raw)
     })
   }
 
@@ -251,11 +269,20 @@ export class UpstreamCall {
     this.#sink.fail(this, reason)
   }
 
-  /** The realm gave no token: the 401 stands. */
-  #refuse(raw: readonly Buffer[]): void {
+  /** The front has nothing to show: the 401 stands, or the sink hears why there is no token now. */
+  #refuse(obtained: Obtained, raw: readonly Buffer[]): void {
     if (this.#over) return
     this.#shared.options.counters.countUpstreamError(this.ask.upstream, 'auth')
-    this.#sink.head(this, 401, raw)
+    if (obtained.kind === 'failed') {
+      this.#finish()
+      this.#sink.fail(this, 'auth')
+      return
+    }
+    if (obtained.kind === 'limited') {
+      this.#sink.head(this, 429, [Buffer.from('Retry-After'), Buffer.from(obtained.retryAfter)])
+    } else {
+      this.#sink.head(this, 401, raw)
+    }
     if (this.#over) return
     this.#finish()
     this.#sink.end(this)
@@ -281,15 +308,16 @@ export class UpstreamCall {
 
 const abandoned = new Error('abandoned')
 
-/** First value of a header in undici's raw list; '' without one. `name` in lower case. */
-export function headerValue(raw: readonly Buffer[], name: string): string {
+/** All lines of a header in undici's raw list, joined by commas; '' without one. `name` in lower case. */
+function headerValue(raw: readonly Buffer[], name: string): string {
+  const values: string[] = []
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const key = raw[index] as Buffer
     if (key.length === name.length && key.toString('latin1').toLowerCase() === name) {
-      return (raw[index + 1] as Buffer).toString('latin1')
+      values.push((raw[index + 1] as Buffer).toString('latin1'))
     }
   }
-  return ''
+  return values.join(', ')
 }
 
 const reasonByCode: Record<string, UpstreamErrorReason> = {

@@ -23,7 +23,9 @@ export type TestFront = {
 
 export type FrontOptions = {
   upstream: string
-  auth?: 'token' | 'open'
+  auth?: 'token' | 'open' | 'passthrough'
+  /** What the front itself signs in with. */
+  credentials?: { username: string; password: string }
   blobs?: 'redirect' | 'stream'
   /** Pattern and upstream's name; default `**` both. */
   route?: { repository: string; upstreamRepository: string }
@@ -51,13 +53,20 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
     listen: [{ host: '127.0.0.1', port, tls: null }],
-    upstreams: [{ origin, host, dockerHub: false }],
+    upstreams: [{ origin, host, dockerHub: false, ca: null, credentials: options.credentials ?? null }],
     domains: [
       {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
-        routes: [{ ...route, upstream: 0, blobs: options.blobs ?? 'redirect' }],
+        routes: [
+          {
+            ...route,
+            upstream: 0,
+            blobs: options.blobs ?? 'redirect',
+            public: options.credentials !== undefined,
+          },
+        ],
       },
     ],
     trustedProxies: options.trustedProxies ?? [],
