@@ -83,8 +83,9 @@ async function run(): Promise<number> {
     case 'events':
       return runEvents(command)
     case 'check': {
-      const problems = checkFile(command.file, surroundings)
-      if (problems.length > 0) return refuse(problems)
+      const loaded = checkFile(command.file, surroundings)
+      if (!loaded.ok) return refuse(loaded.problems)
+      for (const warning of loaded.warnings) process.stderr.write(`waybill: warning: ${warning}\n`)
       print('ok\n')
       return 0
     }

@@ -28,10 +28,9 @@ export function loadConfig(options: LoadOptions): Loaded {
   return { ok: true, config: deepFreeze(config), warnings: values.warnings }
 }
 
-/** The problems of a config file alone, without flags and variables; none: it is fine. */
-export function checkFile(path: string, surroundings: Surroundings): string[] {
-  const loaded = loadConfig({ ...surroundings, argv: [`--config=${path}`], env: {} })
-  return loaded.ok ? [] : loaded.problems
+/** What `serve` would make of a config file alone, without flags and variables. */
+export function checkFile(path: string, surroundings: Surroundings): Loaded {
+  return loadConfig({ ...surroundings, argv: [`--config=${path}`], env: {} })
 }
 
 /** Only the data folder, for commands that read it without serving: other settings may be wrong. */
