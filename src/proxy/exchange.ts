@@ -42,6 +42,8 @@ export type Exchange = {
   readonly upstreamHeaders: HeaderList
   readonly accept: string
   readonly ifNoneMatch: string
+  /** What the client shows the upstream itself (passthrough), '' without any; null: nothing of it goes upstream. */
+  readonly authorization: string | null
   readonly blobs: 'redirect' | 'stream'
   /** It reached a route; what did not is counted in metrics, and leaves no record. */
   readonly isRecorded: boolean

@@ -183,7 +183,8 @@ export function createManifests(options: ManifestOptions): Manifests {
   return {
     serve(exchange) {
       const { reference } = exchange.record
-      if (!isDigest(reference)) serveTag(exchange)
+      if (exchange.authorization !== null) relayAsIs(exchange)
+      else if (!isDigest(reference)) serveTag(exchange)
       else if (/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/.test(reference)) serveDigest(exchange, reference)
       else relayAsIs(exchange)
     },

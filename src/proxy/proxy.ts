@@ -6,6 +6,7 @@ import { createTrustedProxies } from './client-address.ts'
 import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
+import { createPassthrough } from './passthrough.ts'
 import type { RelayOptions } from './relay.ts'
 import { createRouteTable } from './route.ts'
 import { createServer } from './server.ts'
@@ -41,9 +42,12 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     requestTimeoutMs: limits.requestTimeoutMs,
     holdBytes,
   }
+  const routes = createRouteTable(config)
+  const passthrough = createPassthrough({ ...options, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
-    routes: createRouteTable(config),
+    routes,
+    passthrough,
     proxies: createTrustedProxies(config.trustedProxies),
     tokens: createTokens(options.tokenKeys),
     exchanges,
@@ -88,7 +92,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     async close() {
       server.close()
       exchanges.close()
-      await upstreams.close()
+      await Promise.all([upstreams.close(), passthrough.close()])
     },
   }
 }

@@ -3,6 +3,7 @@
  */
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
+import { refuseAccess } from './auth.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
 import { type AnswerFields, emptyFields, passDown } from './headers.ts'
@@ -64,7 +65,7 @@ export class Relay implements Sink, Sender {
     const block = passDown(raw, this.fields)
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
-    if (status === 401 || status === 403) return this.refuse(localErrors.nameUnknown)
+    if (status === 401 || status === 403) return this.#refuseAccess(status)
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
@@ -107,6 +108,14 @@ export class Relay implements Sink, Sender {
     if (!this.exchange.over) sendError(this.#options.exchanges, this.exchange, error, outcome)
   }
 
+  #refuseAccess(status: 401 | 403): void {
+    const asked = this.exchange.authorization !== null && this.ask.origin === undefined
+    if (!asked) return this.refuse(localErrors.nameUnknown)
+    this.takeOver()
+    if (!this.exchange.over)
+      refuseAccess(this.#options.exchanges, this.exchange, status, this.fields.challenge)
+  }
+
   /** The plan answers itself: the upstream's body is not wanted. */
   takeOver(): void {
     this.#mode = 'taken'
@@ -143,7 +152,9 @@ export function startRelay(
   ask: Ask,
   hops = 0,
 ): void {
-  upstreams.ask(ask, new Relay(options, exchange, plan, ask, hops))
+  const { authorization } = exchange
+  const shown = authorization === null ? ask : { ...ask, authorization }
+  upstreams.ask(shown, new Relay(options, exchange, plan, shown, hops))
 }
 
 /** Takes from the head what the record says of the body: its length, place and digest. */
