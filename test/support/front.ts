@@ -12,6 +12,8 @@ export type TestFront = {
   records: WaybillRecord[]
   manifests: ManifestNotice[]
   upstreamErrors: UpstreamErrorReason[]
+  /** Fields of what was logged as a warning. */
+  warnings: object[]
   /** What was told of `RateLimit-Remaining`. */
   rateLimits: number[]
   untrustedForwarded(): number
@@ -29,6 +31,8 @@ export type FrontOptions = {
   blobs?: 'redirect' | 'stream'
   /** Pattern and upstream's name; default `**` both. */
   route?: { repository: string; upstreamRepository: string }
+  /** Routes before that one, to other upstreams. */
+  before?: { upstream: string; repository: string; upstreamRepository: string }[]
   publicUrl?: string
   trustedProxies?: string[]
   redirectHosts?: string[]
@@ -38,28 +42,40 @@ export type FrontOptions = {
 
 const nothing = (): void => undefined
 
+function describeUpstream(url: string) {
+  const { origin, host } = new URL(url)
+  return { origin, host, dockerHub: false, ca: null }
+}
+
 export async function startFront(options: FrontOptions): Promise<TestFront> {
   // Read once, when uWebSockets.js is loaded; so the proxy is imported after it.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = '16384'
   const { createProxy } = await import('../../src/proxy/proxy.ts')
   const port = await freePort()
-  const { origin, host } = new URL(options.upstream)
   const records: WaybillRecord[] = []
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
   const rateLimits: number[] = []
+  const warnings: object[] = []
   let sequence = 0
   let untrusted = 0
+  const { before = [] } = options
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
     listen: [{ host: '127.0.0.1', port, tls: null }],
-    upstreams: [{ origin, host, dockerHub: false, ca: null, credentials: options.credentials ?? null }],
+    upstreams: [
+      { ...describeUpstream(options.upstream), credentials: options.credentials ?? null },
+      ...before.map(({ upstream }) => ({ ...describeUpstream(upstream), credentials: null })),
+    ],
     domains: [
       {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
         routes: [
+          ...before.map(({ repository, upstreamRepository }, index) => ({
+            ...{ repository, upstreamRepository, upstream: index + 1, blobs: 'redirect', public: false },
+          })),
           {
             ...route,
             upstream: 0,
@@ -109,7 +125,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     },
     announceManifest: (notice) => manifests.push(notice),
     reportUpstream: nothing,
-    log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    log: { debug: nothing, info: nothing, warn: (fields) => warnings.push(fields), error: nothing },
   })
   const url = `http://127.0.0.1:${port}`
   return {
@@ -118,6 +134,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     records,
     manifests,
     upstreamErrors,
+    warnings,
     rateLimits,
     untrustedForwarded: () => untrusted,
     proxy,
