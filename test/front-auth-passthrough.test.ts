@@ -188,7 +188,7 @@ test('a token service in a private network gets no credentials', async () => {
   const answer = await send(`${hostile.url}/token`, { headers: { authorization: basic } })
   expect(answer.status).toBe(502)
   expect(trap.seen).toEqual([])
-  expect(hostile.warnings).toEqual([{ upstream: other.host, reason: 'realm_refused' }])
+  expect(hostile.warned).toEqual([{ upstream: other.host, reason: 'realm_refused' }])
   await trap.stop()
 })
 

@@ -88,8 +88,8 @@ test('wrong credentials: 404 for clients, a warning for the operator', async () 
   const answer = await send(`${started.url}/v2/secret/manifests/1.0`, { headers: await authorized(started) })
   expect(answer.status).toBe(404)
   expect(started.upstreamErrors).toContain('auth')
-  expect(started.warnings).toEqual([{ upstream: registry.host, reason: 'credentials_refused' }])
-  expect(JSON.stringify(started.warnings)).not.toContain('sesame')
+  expect(started.warned).toEqual([{ upstream: registry.host, reason: 'credentials_refused' }])
+  expect(JSON.stringify(started.warned)).not.toContain('sesame')
 })
 
 test('a token that ends in the middle of a pull is fetched anew, once for all that wait', async () => {

@@ -37,15 +37,14 @@ export function createChallengeSource(upstreams: Upstreams, now: () => number): 
         end() {},
         fail: (_call, reason) => resolve({ kind: 'failed', reason }),
       }
-      upstreams.ask(
-        { upstream, repository, method: 'GET', path, headers: ownHeaders(''), authorization: '' },
-        sink,
-      )
+      const own = { headers: ownHeaders(''), authorization: '', origin: '' }
+      const alone = { fallback: null, isFallback: false, isCounted: false }
+      upstreams.ask({ upstream, repository, method: 'GET', path, ...own, ...alone }, sink)
     })
 
   const learnPing = (upstream: number): Promise<Learnt> => {
     const running = pending.get(upstream)
-    if (running) return running
+    if (running !== undefined) return running
     const started = ask(upstream, '', '/v2/').then((learnt) => {
       pending.delete(upstream)
       if (learnt.kind === 'challenge') {

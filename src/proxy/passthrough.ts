@@ -3,6 +3,7 @@
  * go to that upstream's token service alone, and nothing that comes of them is kept or shared.
  */
 import type { Config } from '../config/types.ts'
+import { askFor } from './ask.ts'
 import { challenge, isAnonymous, sendBasicChallenge, servePing, tokenHeaders } from './auth.ts'
 import type { Challenge } from './challenge.ts'
 import { type ChallengeSource, createChallengeSource, type Learnt } from './challenge-source.ts'
@@ -126,8 +127,8 @@ export function createPassthrough(options: PassthroughOptions): Passthrough {
         void challenges.learn(upstream, '').then((learnt) => answerPing(exchange, learnt))
         return
       }
-      const ask = { upstream, repository: '', method: 'GET' as const, path: '/v2/' }
-      startRelay(upstreams, options.relay, exchange, pingPlan, { ...ask, headers: exchange.upstreamHeaders })
+      const ask = { ...askFor(exchange, 'GET', '', exchange.upstreamHeaders), upstream, path: '/v2/' }
+      startRelay(upstreams, options.relay, exchange, pingPlan, ask)
     },
     serveToken(exchange, authorization) {
       const anonymous = isAnonymous(authorization)

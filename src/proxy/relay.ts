@@ -3,21 +3,24 @@
  */
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
+import { type Ask, recordSource } from './ask.ts'
 import { refuseAccess } from './auth.ts'
+import { type BodyCheck, createBodyCheck } from './body-check.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
 import { type AnswerFields, emptyFields, passDown } from './headers.ts'
 import { sendError } from './respond.ts'
-import type { UpstreamErrorReason } from './types.ts'
-import type { Ask, Sink, UpstreamCall, Upstreams } from './upstream.ts'
+import type { ProxyCounters, UpstreamErrorReason } from './types.ts'
+import type { Sink, UpstreamCall, Upstreams } from './upstream.ts'
 
 /** What a class of requests does differently with an answer; one object for each class, without state. */
 export type RelayPlan = {
   /**
-   * Called with the head before anything is sent. 'relay': send the answer on; 'hold': collect its body and ask
-   * `finish`; 'taken': the plan has answered, or asked the upstream again, itself.
+   * Called with the head before anything is sent. 'relay': send the answer on; 'check': send it on, but its end
+   * only if the body is that of the digest asked for; 'hold': collect its body and ask `finish`; 'taken': the plan
+   * has answered, or asked the upstream again, itself.
    */
-  head(relay: Relay): 'relay' | 'hold' | 'taken'
+  head(relay: Relay): 'relay' | 'check' | 'hold' | 'taken'
   /** What to send instead of the held body; the body itself is fine. */
   finish?(relay: Relay, body: Buffer): Buffer
 }
@@ -25,6 +28,7 @@ export type RelayPlan = {
 export type RelayOptions = AnswerOptions & {
   /** Largest body that a plan may hold. */
   holdBytes: number
+  counters: Pick<ProxyCounters, 'countUpstreamError'>
 }
 
 /** A class for its shape: undici calls it for every chunk of every relayed answer. */
@@ -35,15 +39,16 @@ export class Relay implements Sink, Sender {
   outcome: Outcome = 'relay'
   /** Body bytes of the answer; -1: not known, sent as chunks. */
   total = -1
-  /** What the upstream is asked, and how many redirects led here. */
-  readonly ask: Ask
+  /** What was asked of whoever answered, and how many redirects led here. */
+  ask: Ask
   readonly hops: number
   readonly #options: RelayOptions
   readonly #plan: RelayPlan
   readonly #answer: Answer
   #call: UpstreamCall | null = null
   #block: Buffer | null = null
-  #mode: 'wait' | 'relay' | 'hold' | 'taken' = 'wait'
+  #mode: 'wait' | 'relay' | 'check' | 'hold' | 'taken' = 'wait'
+  #check: BodyCheck | null = null
   #held: Buffer[] = []
   #heldBytes = 0
 
@@ -60,7 +65,9 @@ export class Relay implements Sink, Sender {
   head(call: UpstreamCall, status: number, raw: readonly Buffer[]): void {
     if (this.exchange.over) return call.abort()
     this.#call = call
+    this.ask = call.ask
     this.status = status
+    recordSource(this.exchange, call.ask)
     this.exchange.record.upstreamStatus = status
     const block = passDown(raw, this.fields)
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
@@ -69,12 +76,18 @@ export class Relay implements Sink, Sender {
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
-    if (this.#mode === 'relay') this.#begin()
+    if (this.#mode === 'check') this.#check = createBodyCheck(this.exchange.record.reference)
+    if (this.#mode === 'relay' || this.#mode === 'check') this.#begin()
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
     if (this.exchange.over) return call.abort()
     if (this.#mode === 'relay') return this.#answer.write(chunk)
+    if (this.#mode === 'check') {
+      const ready = this.#check ? this.#check.add(chunk) : chunk
+      if (ready) this.#answer.write(ready)
+      return
+    }
     if (this.#mode !== 'hold') return
     this.#heldBytes += chunk.length
     if (this.#heldBytes > this.#options.holdBytes) return this.refuse(localErrors.upstreamFailed, 'relay')
@@ -84,6 +97,7 @@ export class Relay implements Sink, Sender {
   end(): void {
     if (this.exchange.over) return
     if (this.#mode === 'relay') return this.#answer.end()
+    if (this.#mode === 'check') return this.#endChecked()
     if (this.#mode !== 'hold') return
     const held = Buffer.concat(this.#held)
     const body = this.#plan.finish?.(this, held) ?? held
@@ -96,10 +110,20 @@ export class Relay implements Sink, Sender {
     else this.#answer.end()
   }
 
-  fail(_call: UpstreamCall, reason: UpstreamErrorReason): void {
+  fail(_call: UpstreamCall | null, reason: UpstreamErrorReason): void {
     if (this.exchange.over) return
     if (this.#answer.headWritten) this.#answer.cut()
     else this.refuse(errorOf(reason), 'relay')
+  }
+
+  #endChecked(): void {
+    const last = this.#check ? this.#check.end() : null
+    if (last === false) {
+      this.#options.counters.countUpstreamError(this.ask.upstream, 'digest_mismatch')
+      return this.fail(null, 'digest_mismatch')
+    }
+    if (last) this.#answer.write(last)
+    this.#answer.end()
   }
 
   /** Answers with an error of the front's own, and lets go of the upstream. */
@@ -109,7 +133,7 @@ export class Relay implements Sink, Sender {
   }
 
   #refuseAccess(status: 401 | 403): void {
-    const asked = this.exchange.authorization !== null && this.ask.origin === undefined
+    const asked = this.exchange.authorization !== null && this.ask.origin === ''
     if (!asked) return this.refuse(localErrors.nameUnknown)
     this.takeOver()
     if (!this.exchange.over)
@@ -152,9 +176,7 @@ export function startRelay(
   ask: Ask,
   hops = 0,
 ): void {
-  const { authorization } = exchange
-  const shown = authorization === null ? ask : { ...ask, authorization }
-  upstreams.ask(shown, new Relay(options, exchange, plan, shown, hops))
+  upstreams.ask(ask, new Relay(options, exchange, plan, ask, hops))
 }
 
 /** Takes from the head what the record says of the body: its length, place and digest. */

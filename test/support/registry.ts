@@ -17,9 +17,14 @@ export type Registry = {
   resume(): void
 }
 
-/** `headers`: added to every answer. `auth`: of the registry's config. */
+/** `headers`: added to every answer. `auth`: of its config. `remote`: URL of a registry that it caches; then nothing can be pushed. */
 export async function startRegistry(
-  options: { storage?: 'memory' | 'filesystem'; headers?: Record<string, string[]>; auth?: object } = {},
+  options: {
+    storage?: 'memory' | 'filesystem'
+    headers?: Record<string, string[]>
+    remote?: string
+    auth?: object
+  } = {},
 ): Promise<Registry> {
   const folder = temporaryFolder('registry')
   const host = `127.0.0.1:${await freePort()}`
@@ -33,6 +38,7 @@ export async function startRegistry(
     version: 0.1,
     log: { level: 'warn' },
     storage: { ...driver, delete: { enabled: true } },
+    ...(options.remote === undefined ? {} : { proxy: { remoteurl: options.remote } }),
     ...(options.auth && { auth: options.auth }),
     http: { addr: host, secret: 'test', headers: options.headers ?? {} },
   }
