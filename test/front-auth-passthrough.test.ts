@@ -177,6 +177,24 @@ test('a 403 of the registry is one here, without a challenge', async () => {
   expect(other.seen.map(({ headers }) => headers.authorization)).toEqual(['Bearer abc'])
 })
 
+test('a refusal is read to its end, so that its connection is used again', async () => {
+  const challenge = { 'WWW-Authenticate': 'Bearer realm="https://auth.example/token"' }
+  other.answer('/v2/acme/x/manifests/1', { status: 401, headers: challenge, body: '{"errors":[]}' })
+  const { url } = await start({ upstream: other.url })
+  for (let round = 0; round < 3; round++) expect((await send(`${url}/v2/x/manifests/1`)).status).toBe(401)
+  expect(other.seen.map(({ connection }) => connection)).toEqual([0, 0, 0])
+})
+
+test('no fallback is shown what a client shows the first registry', async () => {
+  const fallback = await startFaultUpstream()
+  other.answer('/v2/acme/x/manifests/1', { status: 500 })
+  const { url } = await start({ upstream: other.url, fallback: fallback.url })
+  const answer = await send(`${url}/v2/x/manifests/1`, { headers: { authorization: basic } })
+  expect(answer.status).toBe(500)
+  expect(fallback.seen).toEqual([])
+  await fallback.stop()
+})
+
 test('a token service in a private network gets no credentials', async () => {
   const trap = await startFaultUpstream()
   const port = trap.host.split(':')[1]

@@ -31,6 +31,9 @@ export type RelayOptions = AnswerOptions & {
   counters: Pick<ProxyCounters, 'countUpstreamError'>
 }
 
+// An error body has a few hundred bytes.
+const maxDrainedBytes = 16 * 1024
+
 /** A class for its shape: undici calls it for every chunk of every relayed answer. */
 export class Relay implements Sink, Sender {
   readonly exchange: Exchange
@@ -51,6 +54,7 @@ export class Relay implements Sink, Sender {
   #check: BodyCheck | null = null
   #held: Buffer[] = []
   #heldBytes = 0
+  #drains = false
 
   constructor(options: RelayOptions, exchange: Exchange, plan: RelayPlan, ask: Ask, hops: number) {
     this.#options = options
@@ -81,6 +85,7 @@ export class Relay implements Sink, Sender {
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
+    if (this.#drains) return
     if (this.exchange.over) return call.abort()
     if (this.#mode === 'relay') return this.#answer.write(chunk)
     if (this.#mode === 'check') {
@@ -135,7 +140,10 @@ export class Relay implements Sink, Sender {
   #refuseAccess(status: 401 | 403): void {
     const asked = this.exchange.authorization !== null && this.ask.origin === ''
     if (!asked) return this.refuse(localErrors.nameUnknown)
-    this.takeOver()
+    this.#mode = 'taken'
+    // Every pull begins with such an answer: a short one is read to its end, so that its connection can be used again.
+    this.#drains = Number(this.fields.contentLength || maxDrainedBytes + 1) <= maxDrainedBytes
+    if (!this.#drains) this.#call?.abort()
     if (!this.exchange.over)
       refuseAccess(this.#options.exchanges, this.exchange, status, this.fields.challenge)
   }
