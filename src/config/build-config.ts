@@ -92,7 +92,7 @@ const defaultIdleHeadMs = 10_000
 /** A builder fetches layers when a step needs them, long after the manifest. */
 const defaultIdleBuilderMs = 30 * 60_000
 
-function resolveSessions(values: SettledValues): Config['sessions'] {
+export function resolveSessions(values: SettledValues): Config['sessions'] {
   const idleMs = values.get('sessions.idle')
   const maxMs = values.get('sessions.max')
   const sessions = {

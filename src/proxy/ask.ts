@@ -42,8 +42,10 @@ export function askFor(
 ): Ask {
   const { upstream, upstreamRepository } = exchange.record
   const { authorization } = exchange
-  // What a client shows one registry is no other's business.
-  const fallback = authorization === null ? exchange.fallback : null
+  // Once the fallback has answered a part of this exchange, it is asked for the rest of it.
+  const isFallback = upstream === exchange.fallback?.upstream
+  // A client's own credentials are for the first alone, and what another shows without them is another thing.
+  const fallback = isFallback || authorization !== null ? null : exchange.fallback
   const rest = exchange.query === '' ? place : `${place}?${exchange.query}`
   return {
     upstream,
@@ -58,7 +60,7 @@ export function askFor(
       repository: fallback.upstreamRepository,
       path: `/v2/${fallback.upstreamRepository}/${rest}`,
     },
-    isFallback: false,
+    isFallback,
     isCounted,
   }
 }

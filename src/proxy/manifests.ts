@@ -101,7 +101,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     isStale = false,
   ): void => {
     if (exchange.over) return
-    recordSource(exchange, outcome.ask)
+    if (outcome.kind !== 'failed') recordSource(exchange, outcome.ask)
     if (outcome.kind === 'ok') {
       exchange.record.upstreamStatus = 200
       serveCached(exchange, outcome.value, isStale)
@@ -167,11 +167,11 @@ export function createManifests(options: ManifestOptions): Manifests {
   /** The answer to a HEAD, from the upstream's answer to the shared one. */
   const serveHead = (exchange: Exchange, key: string, outcome: Outcome<Resolved>, isStale = false): void => {
     if (exchange.over) return
-    recordSource(exchange, outcome.ask)
     if (outcome.kind !== 'ok') {
       sendError(exchanges, exchange, errorOf(outcome.kind === 'failed' ? outcome.reason : 'other'), 'relay')
       return
     }
+    recordSource(exchange, outcome.ask)
     const { status, fields, block } = outcome.value
     const { record } = exchange
     record.upstreamStatus = status
@@ -197,6 +197,7 @@ export function createManifests(options: ManifestOptions): Manifests {
       const digest = outcome.kind === 'ok' && outcome.value.status === 200 ? outcome.value.fields.digest : ''
       const last = exchange.fallback ? resolveStale(key, outcome, digest) : undefined
       if (exchange.over) return
+      if (digest !== '') recordSource(exchange, outcome.ask)
       if (last !== undefined) serveDigest(exchange, last, true)
       else if (exchange.isHead || outcome.kind !== 'ok') serveHead(exchange, key, outcome)
       else if (digest !== '') serveDigest(exchange, digest)

@@ -1,5 +1,5 @@
 /**
- * The connections to the upstream registries: one pool for each (origin, authorities), with what is known of it.
+ * The connections to the upstream registries: one pool for each (origin, authorities), and what is known of each upstream.
  */
 import { rootCertificates } from 'node:tls'
 import { Agent, Pool } from 'undici'
@@ -13,7 +13,6 @@ export type UpstreamPool = {
   pool: Pool
   /** For redirects followed inside. */
   follow: Agent
-  health: UpstreamHealth
   inFlight: number
 }
 
@@ -21,6 +20,8 @@ export type UpstreamPool = {
 export type Upstream = {
   shared: UpstreamPool
   auth: UpstreamAuth
+  /** Of this entry alone: what a registry limits is an account. */
+  health: UpstreamHealth
   reportedMs: number
   failing: boolean
 }
@@ -81,7 +82,6 @@ export function createUpstreamPools(
       found = {
         pool: new Pool(origin, { ...options, connect: ca === null ? connect : { ...connect, ca } }),
         follow: followOf(origin, ca),
-        health: createUpstreamHealth(),
         inFlight: 0,
       }
       pools.set(key, found)
@@ -100,6 +100,7 @@ export function createUpstreamPools(
         now: Date.now,
         onProblem: (problem) => onAuthProblem(index, problem),
       }),
+      health: createUpstreamHealth(),
       reportedMs: 0,
       failing: false,
     }),

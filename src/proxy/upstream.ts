@@ -89,14 +89,14 @@ export class UpstreamCall {
 
   start(): void {
     const { ask } = this
-    const { shared: pool, auth } = this.#upstream
+    const { shared: pool, auth, health } = this.#upstream
     if (ask.isCounted) {
-      const waitMs = pool.health.heldBackMs(performance.now())
+      const waitMs = health.heldBackMs(performance.now())
       if (waitMs > 0) return this.#giveUp('other', String(Math.ceil(waitMs / 1000)))
     }
     const own = ask.origin === ''
-    if (ask.fallback && own && !pool.health.tryPass(performance.now())) {
-      return this.#giveUp(pool.health.lastReason())
+    if (ask.fallback && own && !health.tryPass(performance.now())) {
+      return this.#giveUp(health.lastReason())
     }
     if (pool.inFlight >= this.#shared.limitEach) {
       this.#shared.options.counters.countUpstreamError(ask.upstream, 'admission')
@@ -173,7 +173,7 @@ export class UpstreamCall {
       this.#upstream.auth.rejected(ask.repository)
     }
     const retryAfter = status === 429 ? headerValue(raw, 'retry-after') : null
-    if (retryAfter !== null && ask.isCounted) this.#upstream.shared.health.holdBack(retryAfter, nowMs)
+    if (retryAfter !== null && ask.isCounted) this.#upstream.health.holdBack(retryAfter, nowMs)
     if (isUseless(status, ask)) {
       this.#controller = null
       return this.#giveUp('other', retryAfter)
@@ -276,7 +276,7 @@ export class UpstreamCall {
   #report(failure: UpstreamErrorReason | null, status: number, nowMs: number): void {
     if (this.ask.origin !== '') return
     const upstream = this.#upstream
-    const { health } = upstream.shared
+    const { health } = upstream
     if (failure !== null) health.failed(failure, nowMs)
     else if (status >= 500) health.failed('other', nowMs)
     else health.succeeded()

@@ -46,7 +46,8 @@ export function factOf(event: RequestEvent | Heartbeat): Fact | null {
     heartbeat: event.schema === 'waybill.heartbeat/1',
     sessionId,
     time: Date.parse(event.time),
-    durationMs: event.duration_ms,
+    // Whole ms, as stores keep it: an event must not depend on where its facts were meanwhile.
+    durationMs: Math.round(event.duration_ms),
     method,
     class: event.class,
     reference: event.reference,
