@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { type AnswerFields, emptyFields, type HeaderList, passDown } from './headers.ts'
 import type { CachedManifest } from './manifest-cache.ts'
+import { maxStatus } from './relay.ts'
 import type { UpstreamErrorReason } from './types.ts'
 import type { Ask, Sink, UpstreamCall, Upstreams } from './upstream.ts'
 
@@ -108,6 +109,7 @@ function readHead(
   // `100;w=21600`, as Docker Hub writes it.
   const remaining = Number.parseInt(fields.rateLimitRemaining, 10)
   if (remaining >= 0) onRateLimit(call.ask.upstream, remaining)
+  if (status > maxStatus) return null
   return block && { status, fields, block: Buffer.from(block) }
 }
 
@@ -160,6 +162,9 @@ function completed(resolved: Resolved, bytes: Buffer, digest: string): Outcome<C
   const wanted = digest === '' ? fields.digest : digest
   const algorithm = wanted.startsWith('sha512:') ? 'sha512' : 'sha256'
   const actual = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
+  // Nothing would tell such a body from a part of it (RFC 9112 6.3).
+  const unbounded = fields.contentLength === '' && fields.transferEncoding === ''
+  if (wanted === '' && unbounded) return { kind: 'failed', reason: 'protocol' }
   if (wanted !== '' && wanted !== actual) return { kind: 'failed', reason: 'digest_mismatch' }
   // Clients fail without these three (docker, ggcr, oras), so what the upstream left out is added.
   const lines = [resolved.block]

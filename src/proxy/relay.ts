@@ -1,6 +1,7 @@
 /**
  * Hands an upstream's answer on as it comes, in the way that its class asks for.
  */
+import { createHash, type Hash } from 'node:crypto'
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
 import { type LocalError, localErrors } from './errors.ts'
@@ -26,6 +27,9 @@ export type RelayOptions = AnswerOptions & {
   holdBytes: number
 }
 
+// RFC 9110 15: no class of statuses lies above.
+export const maxStatus = 599
+
 /** A class for its shape: undici calls it for every chunk of every relayed answer. */
 export class Relay implements Sink, Sender {
   readonly exchange: Exchange
@@ -45,6 +49,8 @@ export class Relay implements Sink, Sender {
   #mode: 'wait' | 'relay' | 'hold' | 'taken' = 'wait'
   #held: Buffer[] = []
   #heldBytes = 0
+  /** Of a body whose end nothing else tells from a broken connection. */
+  #hash: Hash | null = null
 
   constructor(options: RelayOptions, exchange: Exchange, plan: RelayPlan, ask: Ask, hops: number) {
     this.#options = options
@@ -61,18 +67,22 @@ export class Relay implements Sink, Sender {
     this.#call = call
     this.status = status
     this.exchange.record.upstreamStatus = status
-    const block = passDown(raw, this.fields)
+    const block = status <= maxStatus ? passDown(raw, this.fields) : null
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
     if (status === 401 || status === 403) return this.refuse(localErrors.nameUnknown)
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
+    if (this.#mode !== 'taken' && endsWithConnection(this) && !this.#verify()) {
+      return this.refuse(localErrors.upstreamFailed, 'relay')
+    }
     if (this.#mode === 'relay') this.#begin()
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
     if (this.exchange.over) return call.abort()
+    this.#hash?.update(chunk)
     if (this.#mode === 'relay') return this.#answer.write(chunk)
     if (this.#mode !== 'hold') return
     this.#heldBytes += chunk.length
@@ -82,6 +92,9 @@ export class Relay implements Sink, Sender {
 
   end(): void {
     if (this.exchange.over) return
+    if (this.#hash && !this.exchange.record.digest.endsWith(`:${this.#hash.digest('hex')}`)) {
+      return this.#answer.cut()
+    }
     if (this.#mode === 'relay') return this.#answer.end()
     if (this.#mode !== 'hold') return
     const held = Buffer.concat(this.#held)
@@ -128,6 +141,15 @@ export class Relay implements Sink, Sender {
     this.#call?.abort()
   }
 
+  /** Whether the body can be told whole from broken by its own digest. */
+  #verify(): boolean {
+    const { record } = this.exchange
+    const algorithm = /^(sha256|sha512):/.exec(record.digest)?.[1]
+    if (record.class !== 'blob' || this.status !== 200 || algorithm === undefined) return false
+    this.#hash = createHash(algorithm)
+    return true
+  }
+
   #begin(): void {
     this.#answer.head(this.status, this.outcome, this.#block as Buffer, this.total, this.#call)
     this.#block = null
@@ -144,6 +166,15 @@ export function startRelay(
   hops = 0,
 ): void {
   upstreams.ask(ask, new Relay(options, exchange, plan, ask, hops))
+}
+
+/**
+ * RFC 9112 6.3: without length and coding the end of the connection is the end of the body, and undici takes a
+ * reset for one, too. An error's text may be short, an image may not.
+ */
+function endsWithConnection({ exchange, fields, status, total }: Relay): boolean {
+  if (total >= 0 || fields.transferEncoding !== '' || status >= 400) return false
+  return !exchange.isHead && status !== 204 && status !== 304
 }
 
 /** Takes from the head what the record says of the body: its length, place and digest. */
