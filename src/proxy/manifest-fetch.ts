@@ -176,6 +176,7 @@ function completed(resolved: Resolved, bytes: Buffer, digest: string): Outcome<C
     value: {
       digest: actual,
       mediaType: fields.contentType === '' ? 'application/json' : fields.contentType,
+      etag: fields.etag,
       bytes,
       block: Buffer.concat(lines),
       confirmedMs: nowMs,
