@@ -165,8 +165,8 @@ describe.each(['GET', 'HEAD'])('%s of a manifest', (method) => {
             'etag',
             'docker-content-digest',
           ]) {
-            // RFC 9110 15.4.5: a 304 need not say of the content what the client has already.
-            if (expected.status === 304 && name !== 'etag') continue
+            // The registry's says nothing at all, not even the ETag that RFC 9110 15.4.5 asks for.
+            if (expected.status === 304) continue
             expect([name, headers[name]]).toEqual([name, expected.headers[name]])
           }
           // The second time there is one in the cache, whatever the first was.
