@@ -33,6 +33,8 @@ export type ProxyMessage =
   | { type: 'listening'; threadId: number | null }
   | { type: 'failed'; code: string; message: string }
   | { type: 'manifest'; notice: ManifestNotice }
+  /** An upstream (index of the config) led to this host; at most once a minute for each. */
+  | { type: 'redirect-host'; upstream: number; host: string; seenMs: number }
   | { type: 'stopped'; cutOff: number }
 
 const data = workerData as ProxyThreadData
@@ -63,6 +65,7 @@ try {
       if (failure === null) upstreams[index]?.succeeded()
       else upstreams[index]?.failed(dependencyReason(failure))
     },
+    reportRedirectHost: (upstream, host, seenMs) => tell({ type: 'redirect-host', upstream, host, seenMs }),
     log,
   })
   main.on('message', (command: ProxyCommand) => {

@@ -12,6 +12,7 @@ import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
 import { createMetrics, type LogState } from './ops/metrics.ts'
+import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
@@ -87,6 +88,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     tls: readCertificateEnds(config.listen),
   })
   let threadIds: readonly (number | null)[] = []
+  const redirectHosts = createRedirectHostList(config.upstreams.map(({ host }) => host))
   const admin = await createAdminServer({
     ...config.admin,
     metrics: metrics.render,
@@ -96,6 +98,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       dependencies: Object.fromEntries(dependencies.names.map((name) => [name, dependencies.report(name)])),
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
+        redirect_hosts: redirectHosts.describe(),
         log: describeLog(pipeline.log()),
         threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
@@ -113,6 +116,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       dependencies: { names: dependencies.names, sab: dependencies.sab },
     })),
     onManifest: pipeline.keepManifest,
+    onRedirectHost: redirectHosts.see,
     log,
   })
   threadIds = proxies.ids

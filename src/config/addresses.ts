@@ -12,7 +12,7 @@ const hostNamePattern =
   /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/
 
 /** RFC 1123 names and the underscores of container networks; never a mistyped IPv4 address. */
-function isHostName(host: string): boolean {
+export function isHostName(host: string): boolean {
   return hostNamePattern.test(host) && !/(^|\.)\d+$/.test(host)
 }
 
@@ -88,7 +88,7 @@ const dockerHubHosts: readonly string[] = ['registry-1.docker.io', 'index.docker
 const dockerHub = { origin: 'https://registry-1.docker.io', host: 'registry-1.docker.io' }
 
 /** A part of a repository name (OCI distribution spec, "Pulling manifests"). */
-const namePart = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$/
+export const namePart = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$/
 
 export const upstreamUrl: Kind<UpstreamUrl> = {
   placeholder: 'URL',

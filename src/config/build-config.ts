@@ -2,15 +2,17 @@
  * Makes the frozen Config of the settled values, and finds what is wrong between them.
  */
 import { resolve } from 'node:path'
-import { formatHostPort, type UpstreamUrl } from './addresses.ts'
-import { type ReadFile, tryFindDatabase, tryReadTokenKeys } from './files.ts'
+import { resolveDomains } from './domains.ts'
+import { type ReadFile, tryFindDatabase, tryReadText, tryReadTokenKeys } from './files.ts'
 import { problem } from './findings.ts'
-import { isWildcard, resolveListeners } from './listeners.ts'
-import { type Key, settings } from './schema.ts'
+import { parseDuration } from './kinds.ts'
+import { resolveListeners } from './listeners.ts'
+import { isLoopback } from './own-addresses.ts'
+import { settings } from './schema.ts'
 import { resolveKafka, resolveRedis } from './services.ts'
 import type { SettledValues } from './settled-values.ts'
 import { resolveProxyThreads, resolveWorkers } from './threads.ts'
-import type { Config, Listener } from './types.ts'
+import type { Config } from './types.ts'
 
 export type Surroundings = {
   readonly readFile: ReadFile
@@ -24,33 +26,18 @@ export type Surroundings = {
 export function buildConfig(values: SettledValues, surroundings: Surroundings): Config {
   const { readFile, cpuCount, cwd } = surroundings
   const listen = resolveListeners(values, surroundings)
-  const upstream = values.get('upstream')
-  const publicUrl = values.get('publicUrl')
-  refuseLoop(values, upstream, publicUrl, listen)
-  findDoubtful(values, upstream)
-  const { origin, host, dockerHub, prefix } = upstream
-  const route = {
-    repository: '**',
-    upstream: 0,
-    upstreamRepository: prefix === '' ? '**' : `${prefix}/**`,
-    blobs: values.get('blobs'),
-    public: false,
-    fallback: null,
-  }
+  findDoubtful(values)
   const { host: adminHost, port: adminPort } = values.get('admin')
   return {
     node: values.get('node'),
     listen,
     admin: { host: adminHost, port: adminPort },
     data: resolve(values.found('data')?.source.dir ?? cwd, values.get('data')),
-    upstreams: [{ origin, host, dockerHub, ca: null, credentials: null }],
-    domains: [
-      { host: null, publicUrl, auth: values.get('auth'), recording: true, tls: null, routes: [route] },
-    ],
+    ...resolveDomains(values, listen, surroundings),
     redirectHosts: values.all('redirectHosts'),
     trustedProxies: values.all('trustedProxies'),
-    proxyProtocol: false,
-    streamRanges: [],
+    proxyProtocol: values.get('proxyProtocol'),
+    streamRanges: values.all('streamRanges'),
     threads: {
       proxy: resolveProxyThreads(values.get('threads.proxy'), cpuCount),
       workers: resolveWorkers(values.get('threads.workers'), cpuCount),
@@ -67,17 +54,28 @@ export function buildConfig(values: SettledValues, surroundings: Surroundings): 
     geo: {
       city: resolveDatabase(values, 'geo.city', readFile),
       asn: resolveDatabase(values, 'geo.asn', readFile),
-      company: null,
-      overrides: null,
+      company: resolveDatabase(values, 'geo.company', readFile),
+      overrides: resolveFile(values, 'geo.overrides', readFile),
       detail: values.get('geo.detail'),
     },
-    privacy: { rotationMs: 86_400_000, keyFile: null, operator: null, contact: null, purpose: null },
-    block: { countries: [], asns: [], ranges: [], companies: [] },
+    privacy: {
+      rotationMs: parseDuration(values.get('privacy.rotation')) ?? 0,
+      keyFile: resolveFile(values, 'privacy.keyFile', readFile),
+      operator: values.get('privacy.operator'),
+      contact: values.get('privacy.contact'),
+      purpose: values.get('privacy.purpose'),
+    },
+    block: {
+      countries: values.all('block.countries'),
+      asns: values.all('block.asns'),
+      ranges: values.all('block.ranges'),
+      companies: values.all('block.companies'),
+    },
     tokenKeys: resolveTokenKeys(values, readFile),
     limits: {
       headerBytes: values.get('limits.headerBytes'),
       connections: values.get('limits.connections'),
-      connectionsPerClient: 512,
+      connectionsPerClient: values.get('limits.connectionsPerClient'),
       upstreamRequests: values.get('limits.upstreamRequests'),
       manifestBytes: values.get('limits.manifestBytes'),
       manifestCacheBytes: values.get('limits.manifestCacheBytes'),
@@ -94,7 +92,7 @@ const defaultIdleHeadMs = 10_000
 /** A builder fetches layers when a step needs them, long after the manifest. */
 const defaultIdleBuilderMs = 30 * 60_000
 
-function resolveSessions(values: SettledValues): Config['sessions'] {
+export function resolveSessions(values: SettledValues): Config['sessions'] {
   const idleMs = values.get('sessions.idle')
   const maxMs = values.get('sessions.max')
   const sessions = {
@@ -108,57 +106,19 @@ function resolveSessions(values: SettledValues): Config['sessions'] {
   return sessions
 }
 
-const loopbackHosts = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/
-
-function refuseLoop(
-  values: SettledValues,
-  { origin }: UpstreamUrl,
-  publicUrl: string | null,
-  listen: readonly Listener[],
-): void {
-  const upstream = addressOf(origin)
-  if (publicUrl !== null) {
-    const own = addressOf(publicUrl)
-    if (own.host === upstream.host && own.port === upstream.port) {
-      const key: Key = values.found('upstream') === undefined ? 'publicUrl' : 'upstream'
-      values.refuse(key, 'expected a registry, not this front itself: upstream and publicUrl are the same')
-      return
-    }
-  }
-  const own = listen.find(
-    ({ host, port }) => port !== 0 && port === upstream.port && leadsTo(upstream.host, host),
-  )
-  if (own !== undefined) {
-    values.refuse(
-      'upstream',
-      `expected a registry, not this front itself: it listens on ${formatHostPort(own)}`,
-    )
-  }
-}
-
-/** As far as it can be told without asking the DNS. */
-function leadsTo(host: string, listenHost: string): boolean {
-  if (host === listenHost) return true
-  if (!loopbackHosts.test(host)) return false
-  if (isWildcard(listenHost)) return true
-  return loopbackHosts.test(listenHost) && (host === 'localhost' || listenHost === 'localhost')
-}
-
-function addressOf(origin: string): { host: string; port: number } {
-  const { hostname, port, protocol } = new URL(origin)
-  const host = hostname.replace(/^\[|\]$/g, '')
-  return { host, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) }
-}
-
-function findDoubtful(values: SettledValues, upstream: UpstreamUrl): void {
+function findDoubtful(values: SettledValues): void {
+  const upstream = values.get('upstream')
   const { hostname, protocol } = new URL(upstream.origin)
-  if (protocol === 'http:' && !loopbackHosts.test(hostname)) {
+  if (protocol === 'http:' && !isLoopback(hostname)) {
     values.warnings.push(`upstream: ${JSON.stringify(upstream.origin)}: is asked without TLS`)
   }
   for (const { key, value, shown, source } of values.foundAll('trustedProxies')) {
     if (String(value).endsWith('/0')) {
       values.warnings.push(problem(key, shown, source, 'lets every client say that it has another address'))
     }
+  }
+  if (values.get('proxyProtocol') && values.all('trustedProxies').length === 0) {
+    values.warnings.push('proxyProtocol: on: has no effect without trustedProxies')
   }
   if (values.isGiven('geo.detail') && !values.isGiven('geo.city')) {
     values.warnings.push('geo.detail: has no effect without geo.city')
@@ -167,13 +127,27 @@ function findDoubtful(values: SettledValues, upstream: UpstreamUrl): void {
 
 function resolveDatabase(
   values: SettledValues,
-  key: 'geo.city' | 'geo.asn',
+  key: 'geo.city' | 'geo.asn' | 'geo.company',
   readFile: ReadFile,
 ): string | null {
   const found = values.found(key)
   if (found === undefined) return null
   const path = resolve(found.source.dir, String(found.value))
   const content = tryFindDatabase(readFile, path)
+  if (!content.ok) values.refuse(key, `${content.why}; expected ${settings[key].kind.expected}`)
+  return path
+}
+
+/** What is in it is for its reader to judge. */
+function resolveFile(
+  values: SettledValues,
+  key: 'geo.overrides' | 'privacy.keyFile',
+  readFile: ReadFile,
+): string | null {
+  const found = values.found(key)
+  if (found === undefined) return null
+  const path = resolve(found.source.dir, String(found.value))
+  const content = tryReadText(readFile, path)
   if (!content.ok) values.refuse(key, `${content.why}; expected ${settings[key].kind.expected}`)
   return path
 }

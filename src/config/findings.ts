@@ -21,16 +21,21 @@ export type Found = {
   readonly members?: ReadonlyMap<string, Found>
 }
 
+/** One map of a list of maps; keys in it are relative to its own, which is like `domains[0]`. */
+export type GroupReading = { readonly key: string; readonly source: Source; readonly reading: Reading }
+
 export type Reading = {
   /** By key of the table; a setting that is no list has one. */
   readonly found: Map<string, Found[]>
+  /** By key of a list of maps. */
+  readonly groups: Map<string, readonly GroupReading[]>
   /** Keys that were given at all, also with a wrong value: they are not missing. */
   readonly given: Set<string>
   readonly problems: string[]
 }
 
 export function createReading(): Reading {
-  return { found: new Map(), given: new Set(), problems: [] }
+  return { found: new Map(), groups: new Map(), given: new Set(), problems: [] }
 }
 
 /** The line of a problem: key, value, source and what is expected. */

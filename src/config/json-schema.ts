@@ -2,8 +2,8 @@
  * Makes `schemas/config.json` of the table of settings.
  */
 import type { JsonSchema } from './kinds.ts'
-import { settingsByKey } from './schema.ts'
-import { fileVariant, type Setting } from './setting.ts'
+import { groupsByKey, isLater, settingsByKey } from './schema.ts'
+import { fileVariant, type Group, type Setting } from './setting.ts'
 
 type ObjectSchema = { type: 'object'; additionalProperties: false; properties: Record<string, JsonSchema> }
 
@@ -14,7 +14,10 @@ function createObjectSchema(): ObjectSchema {
 /** The schema of the config file (JSON Schema draft-07, which editors of YAML know best). */
 export function createJsonSchema(): JsonSchema {
   const root = createObjectSchema()
-  for (const [key, setting] of settingsByKey) addProperty(root, key.split('.'), setting)
+  for (const [key, setting] of settingsByKey) {
+    if (!isLater(key)) addProperty(root, key.split('.'), setting)
+  }
+  for (const [key, group] of groupsByKey) root.properties[key] = describeGroup(group)
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Config file of Waybill',
@@ -37,6 +40,14 @@ function addProperty(parent: ObjectSchema, path: readonly string[], setting: Set
     const description = `A file with this instead: ${setting.help}`
     parent.properties[fileVariant(name)] = { type: 'string', minLength: 1, description }
   }
+}
+
+function describeGroup({ help, settings, lists }: Group): JsonSchema {
+  const item = createObjectSchema()
+  for (const [key, setting] of Object.entries(settings)) addProperty(item, key.split('.'), setting)
+  for (const [key, list] of Object.entries(lists ?? {})) item.properties[key] = describeGroup(list)
+  const required = Object.keys(settings).filter((key) => settings[key]?.required)
+  return { description: help, type: 'array', minItems: 1, items: { ...item, required } }
 }
 
 /** A switch that gets members becomes a choice of both, like `redis.tls`. */

@@ -99,16 +99,12 @@ export const boolean: Kind<boolean> = {
   },
 }
 
-/** `later`: words of the contract that this version does not know yet; refused by name. */
-export function choice<const T extends string>(values: readonly T[], later: readonly string[] = []): Kind<T> {
-  const expected = joinOr(values)
+export function choice<const T extends string>(values: readonly T[]): Kind<T> {
   return {
     placeholder: values.join('|'),
-    expected,
+    expected: joinOr(values),
     jsonSchema: { enum: values },
     read: (text) => values.find((value) => value === text),
-    explain: (text) =>
-      later.includes(text) ? `not yet: ${text} comes in a later version; expected ${expected}` : undefined,
   }
 }
 

@@ -51,7 +51,7 @@ test('every problem of every source comes at once, strongest source first', () =
     `sessions.idle: "soon" (${file} line 3): expected a duration from 100ms to 30m, written like 500ms, 2s, 30m, 24h or 7d`,
     `sessions.mx: unknown key (${file} line 4): did you mean sessions.max?`,
     `trustedProxies[1]: "10.0.0.0/33" (${file} line 5): expected an address or a range, like 192.0.2.1, 10.0.0.0/8 or fd00::/8`,
-    `domains: not yet (${file} line 6): domains comes in a later version`,
+    `domains: an empty list (${file} line 6): expected a list; each a map of host, publicUrl, auth, recording, blobs, tls, routes`,
     `kafka.brokers: missing (kafka.sasl.username is set, ${file} line 7): expected HOST:PORT, like kafka-1.example.io:9092`,
   ])
 })
@@ -131,10 +131,11 @@ test('empty variables and the links of container platforms are no settings', () 
 
 test('checkFile looks at the file alone', () => {
   const surroundings = surroundingsOf({ '/w.yaml': 'data: d\nblobs: teleport' })
-  expect(checkFile('/w.yaml', surroundings)).toEqual([
-    'blobs: "teleport" (/w.yaml line 2): expected redirect or stream',
-  ])
-  expect(checkFile('/w.yaml', surroundingsOf({ '/w.yaml': '' }))).toEqual([])
+  expect(checkFile('/w.yaml', surroundings)).toEqual({
+    ok: false,
+    problems: ['blobs: "teleport" (/w.yaml line 2): expected redirect or stream'],
+  })
+  expect(checkFile('/w.yaml', surroundingsOf({ '/w.yaml': '' }))).toMatchObject({ ok: true, warnings: [] })
 })
 
 test('the data folder is found for other commands, whatever else is wrong', () => {

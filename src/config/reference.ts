@@ -1,8 +1,8 @@
 /**
  * Makes the tables of `docs/configuration.md` of the table of settings.
  */
-import { configFlag, laterKeys, settingsByKey } from './schema.ts'
-import { fileVariant, type Setting } from './setting.ts'
+import { configFlag, groupsByKey, isLater, laterKeys, settingsByKey } from './schema.ts'
+import { fileVariant, type Group, type Setting } from './setting.ts'
 
 /** A default for people: as text, or what happens without a value. */
 export function describeDefault({ default: text, unset }: Setting): string {
@@ -42,6 +42,7 @@ function flagTable(): string {
 
 function keyTable(): string {
   const rows = [...settingsByKey].flatMap(([key, setting]) => {
+    if (isLater(key)) return []
     const name = setting.secret === undefined ? `\`${key}\`` : `\`${key}\` or \`${fileVariant(key)}\``
     const members = Object.entries(setting.members ?? {}).map(([member, { help, kind }]) => [
       `\`${key}[].${member}\``,
@@ -55,6 +56,28 @@ function keyTable(): string {
   return table(['key', 'what it does', 'value', 'default'], rows)
 }
 
+function groupTable(): string {
+  const rowsOf = (prefix: string, { settings, lists }: Group): string[][] => [
+    ...Object.entries(settings).map(([key, setting]) => {
+      const name =
+        setting.secret === undefined
+          ? `\`${prefix}${key}\``
+          : `\`${prefix}${key}\` or \`${fileVariant(key)}\``
+      return [
+        name,
+        setting.help,
+        setting.kind.expected,
+        setting.required ? 'must be given' : codeOrText(setting),
+      ]
+    }),
+    ...Object.entries(lists ?? {}).flatMap(([key, list]) => rowsOf(`${prefix}${key}[].`, list)),
+  ]
+  return table(
+    ['key', 'what it does', 'value', 'default'],
+    [...groupsByKey].flatMap(([key, group]) => rowsOf(`${key}[].`, group)),
+  )
+}
+
 /** `URL`, or `HOST:PORT,…` for a list. */
 export function placeholderOf({ kind, list }: Setting): string {
   return list ? `${kind.placeholder},…` : kind.placeholder
@@ -63,6 +86,7 @@ export function placeholderOf({ kind, list }: Setting): string {
 const parts: Readonly<Record<string, () => string>> = {
   flags: flagTable,
   keys: keyTable,
+  domains: groupTable,
   later: () => laterKeys.map((key) => `- \`${key}\``).join('\n'),
 }
 

@@ -46,28 +46,13 @@ const refused: readonly (Case & { name: string; lines: readonly string[] })[] = 
     ],
   },
   {
-    name: 'an impossible sign-in mode of later',
-    args: ['--auth', 'passthrough'],
-    lines: [
-      'auth: "passthrough" (--auth): not yet: passthrough comes in a later version; expected token or open',
-    ],
-  },
-  {
     name: 'every key of later',
-    yaml: [
-      'proxyProtocol: false',
-      'geo: {company: /x, overrides: /y}',
-      'privacy: {rotation: 24h}',
-      'block:',
-      'limits: {connectionsPerClient: 5}',
-    ].join('\n'),
+    yaml: ['geo: {company: /x, overrides: /y}', 'privacy: {rotation: 24h}', 'block:'].join('\n'),
     lines: [
-      `proxyProtocol: not yet (${file} line 1): proxyProtocol comes in a later version`,
-      `geo.company: not yet (${file} line 2): geo.company comes in a later version`,
-      `geo.overrides: not yet (${file} line 2): geo.overrides comes in a later version`,
-      `privacy: not yet (${file} line 3): privacy comes in a later version`,
-      `block: not yet (${file} line 4): block comes in a later version`,
-      `limits.connectionsPerClient: not yet (${file} line 5): limits.connectionsPerClient comes in a later version`,
+      `geo.company: not yet (${file} line 1): geo.company comes in a later version`,
+      `geo.overrides: not yet (${file} line 1): geo.overrides comes in a later version`,
+      `privacy: not yet (${file} line 2): privacy comes in a later version`,
+      `block: not yet (${file} line 3): block comes in a later version`,
     ],
   },
   {

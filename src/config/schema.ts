@@ -2,29 +2,15 @@
  * The one table of settings. Validation, flags, variables, help texts, `schemas/config.json` and the
  * tables of `docs/configuration.md` all come from it.
  */
-import {
-  addressRange,
-  broker,
-  listenAddress,
-  publicUrl,
-  redirectHost,
-  redisUrl,
-  upstreamUrl,
-} from './addresses.ts'
+import { addressRange, listenAddress, publicUrl, redirectHost, upstreamUrl } from './addresses.ts'
+import { certificate, domainGroup, privateKey } from './domain-schema.ts'
 import { boolean, choice, duration, integer, type Kind, matching, path, size, word } from './kinds.ts'
-import { type Setting, setting } from './setting.ts'
+import { autonomousSystem, countryCode, rotation } from './privacy-kinds.ts'
+import { serviceSettings } from './service-schema.ts'
+import { type Group, type Setting, setting } from './setting.ts'
 import { threadCount, workerCount } from './threads.ts'
 
-const certificate = path('FILE', 'a file with a PEM certificate, the chain after it')
-const privateKey = path('FILE', 'a file with a PEM private key without passphrase')
-const authorities = path('FILE', 'a file with PEM certificates of authorities')
 const database = path('FILE', 'a database file in MaxMind format (.mmdb)')
-const topic = matching(
-  'TOPIC',
-  'a topic name of letters, digits, ".", "_" and "-", or null for off',
-  '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,249}$',
-)
-
 export const settings = {
   upstream: setting(upstreamUrl, {
     help: 'The registry behind the front; a path in it is put before every repository.',
@@ -81,8 +67,8 @@ export const settings = {
       unset: 'a random id kept in the data folder',
     },
   ),
-  auth: setting(choice(['token', 'open'], ['passthrough']), {
-    help: 'token: the front hands out tokens of its own; open: it never challenges.',
+  auth: setting(choice(['token', 'open', 'passthrough']), {
+    help: 'token: the front hands out tokens of its own; open: it never challenges; passthrough: clients sign in to the registry.',
     flag: 'auth',
     variable: 'WAYBILL_AUTH',
     default: 'token',
@@ -100,6 +86,15 @@ export const settings = {
   }),
   trustedProxies: setting(addressRange, {
     help: 'Proxies whose X-Forwarded-For and X-Forwarded-Proto count; read from the right.',
+    list: true,
+    unset: 'none',
+  }),
+  proxyProtocol: setting(boolean, {
+    help: 'Connections of trusted proxies begin with a PROXY protocol header.',
+    default: 'off',
+  }),
+  streamRanges: setting(addressRange, {
+    help: 'Clients that get blobs streamed whatever their route says.',
     list: true,
     unset: 'none',
   }),
@@ -133,65 +128,7 @@ export const settings = {
     help: 'How long a session waits for records of a node that has fallen behind.',
     default: '30s',
   }),
-  'redis.url': setting(redisUrl, {
-    help: 'Redis that keeps the sessions; any number of nodes share it.',
-    flag: 'redis',
-    variable: 'WAYBILL_REDIS',
-    unset: 'sessions in the embedded store',
-    secret: 'url',
-  }),
-  'redis.cluster': setting(boolean, { help: 'The URL names a node of a Redis Cluster.', default: 'off' }),
-  'redis.tls': setting(boolean, { help: 'Speak TLS to Redis; on with rediss://.', unset: 'by the URL' }),
-  'redis.tls.ca': setting(authorities, {
-    help: 'Authorities that the certificate of Redis is checked with.',
-    unset: 'those of the system',
-  }),
-  'kafka.brokers': setting(broker, {
-    help: 'Kafka brokers that events are published to.',
-    flag: 'kafka',
-    variable: 'WAYBILL_KAFKA',
-    list: true,
-    needsOne: true,
-    unset: 'events in the embedded store',
-  }),
-  'kafka.ssl': setting(boolean, { help: 'Speak TLS to the brokers.', default: 'off' }),
-  'kafka.ssl.ca': setting(authorities, {
-    help: 'Authorities that the certificates of the brokers are checked with.',
-    unset: 'those of the system',
-  }),
-  'kafka.sasl.mechanism': setting(choice(['plain', 'scram-sha-256', 'scram-sha-512']), {
-    help: 'How Waybill signs in to Kafka.',
-    unset: 'no sign-in',
-  }),
-  'kafka.sasl.username': setting(word, { help: 'User name for Kafka.', unset: 'no sign-in' }),
-  'kafka.sasl.password': setting(word, { help: 'Password for Kafka.', unset: 'no sign-in', secret: 'word' }),
-  'kafka.compression': setting(choice(['none', 'gzip']), {
-    help: 'Compression of what is published.',
-    default: 'gzip',
-  }),
-  'kafka.requestsTopic': setting(topic, {
-    help: 'Topic of request events.',
-    default: 'waybill.requests',
-    nullable: true,
-  }),
-  'kafka.eventsTopic': setting(topic, {
-    help: 'Topic of package events.',
-    default: 'waybill.events',
-    nullable: true,
-  }),
-  'kafka.deadLettersTopic': setting(topic, {
-    help: 'Topic of what could not be processed.',
-    default: 'waybill.dead-letters',
-    nullable: true,
-  }),
-  'kafka.manifestsTopic': setting(topic, {
-    help: 'Topic of manifests, to be compacted.',
-    default: 'waybill.manifests',
-    nullable: true,
-  }),
-  'kafka.createTopics': setting(boolean, { help: 'Create topics that are missing.', default: 'off' }),
-  'kafka.partitions': setting(integer(1, 10_000), { help: 'Partitions of a created topic.', default: '12' }),
-  'kafka.replicationFactor': setting(integer(1, 100), { help: 'Copies of a created topic.', default: '3' }),
+  ...serviceSettings,
   'retention.events': setting(duration({ from: '1s', to: '3650d', off: true }), {
     help: 'How long the embedded store keeps package events.',
     default: '400d',
@@ -214,9 +151,36 @@ export const settings = {
   }),
   'geo.city': setting(database, { help: 'City or country database.', unset: 'no geo' }),
   'geo.asn': setting(database, { help: 'Database of autonomous systems.', unset: 'no network' }),
+  'geo.company': setting(database, { help: 'Database of companies.', unset: 'no company' }),
+  'geo.overrides': setting(path('FILE', 'a YAML file of ranges and what is known of them'), {
+    help: 'What the operator knows better of some ranges.',
+    unset: 'none',
+  }),
   'geo.detail': setting(choice(['country', 'region', 'city']), {
     help: 'How finely events tell where a client is.',
     default: 'region',
+  }),
+  'privacy.rotation': setting(rotation, {
+    help: 'How long a key of pseudonyms lives before it is destroyed.',
+    default: '24h',
+  }),
+  'privacy.keyFile': setting(path('FILE', 'a file with one key of 64 hex digits'), {
+    help: 'Key that the keys of pseudonyms are made of, so that several nodes make the same.',
+    unset: 'random keys of this node',
+  }),
+  'privacy.operator': setting(word, {
+    help: 'Who is responsible, for the page /privacy.',
+    unset: 'not told',
+  }),
+  'privacy.contact': setting(word, { help: 'Whom to ask, for the page /privacy.', unset: 'not told' }),
+  'privacy.purpose': setting(word, { help: 'What for, for the page /privacy.', unset: 'not told' }),
+  'block.countries': setting(countryCode, { help: 'Countries that are refused.', list: true, unset: 'none' }),
+  'block.asns': setting(autonomousSystem, { help: 'Networks that are refused.', list: true, unset: 'none' }),
+  'block.ranges': setting(addressRange, { help: 'Ranges that are refused.', list: true, unset: 'none' }),
+  'block.companies': setting(word, {
+    help: 'Companies that are refused, by name or domain.',
+    list: true,
+    unset: 'none',
   }),
   'limits.headerBytes': setting(size({ from: '4KiB', to: '64KiB' }), {
     help: 'Longest head of a request.',
@@ -225,6 +189,10 @@ export const settings = {
   'limits.connections': setting(integer(1, 1_000_000), {
     help: 'Most client connections.',
     default: '20000',
+  }),
+  'limits.connectionsPerClient': setting(integer(1, 1_000_000), {
+    help: 'Most connections of one client address.',
+    default: '512',
   }),
   'limits.upstreamRequests': setting(integer(1, 100_000), {
     help: 'Most requests at a time to the registry.',
@@ -269,19 +237,19 @@ export type ValueOf<K extends Key> = Read<(typeof settings)[K]> | Missing<(typeo
 /** The same table without the exact types, for those that walk it. */
 export const settingsByKey: ReadonlyMap<string, Setting> = new Map<string, Setting>(Object.entries(settings))
 
+/** Keys that hold a list of maps; only in the file. */
+export const groupsByKey: ReadonlyMap<string, Group> = new Map([['domains', domainGroup]])
+
 /** The file itself: a flag and a variable, but no key. */
 export const configFlag = { flag: 'config', variable: 'WAYBILL_CONFIG' } as const
 
 /**
  * Keys of the contract whose part comes in a later version, with all below them: refused, because an
- * accepted key that does nothing would be a silent wrong answer.
+ * accepted key that does nothing would be a silent wrong answer. Taking one from here switches it on.
  */
-export const laterKeys: readonly string[] = [
-  'domains',
-  'proxyProtocol',
-  'geo.company',
-  'geo.overrides',
-  'privacy',
-  'limits.connectionsPerClient',
-  'block',
-]
+export const laterKeys: readonly string[] = ['geo.company', 'geo.overrides', 'privacy', 'block']
+
+/** Whether the key, or a group that it is in, comes in a later version. */
+export function isLater(key: string): boolean {
+  return laterKeys.some((later) => key === later || key.startsWith(`${later}.`))
+}

@@ -15,6 +15,8 @@ export type Setting = {
   readonly unset?: string
   /** In a flag or variable the values are parted by commas. */
   readonly list?: true
+  /** Of a map in a list: it must be there. */
+  readonly required?: true
   /** Of a list: it must not be empty. */
   readonly needsOne?: true
   /** `null` in the file turns it off. */
@@ -23,6 +25,14 @@ export type Setting = {
   readonly secret?: 'word' | 'url'
   /** A member of a list may also be a map with `address` and these keys. */
   readonly members?: Readonly<Record<string, Setting>>
+}
+
+/** A key that holds a list of maps, each with these settings; `lists`: such keys within them. */
+export type Group = {
+  /** One sentence. */
+  readonly help: string
+  readonly settings: Readonly<Record<string, Setting>>
+  readonly lists?: Readonly<Record<string, Group>>
 }
 
 /** Keeps the exact types of a row, from which those of its value are inferred. */

@@ -1,7 +1,14 @@
 /**
  * The values that count once flag, variable, file and default are laid over each other.
  */
-import { createReading, type Found, problem, type Reading, type Source } from './findings.ts'
+import {
+  createReading,
+  type Found,
+  type GroupReading,
+  problem,
+  type Reading,
+  type Source,
+} from './findings.ts'
 import { type Key, settingsByKey, type ValueOf } from './schema.ts'
 import type { Setting } from './setting.ts'
 
@@ -13,6 +20,8 @@ export type SettledValues = {
   /** Where the value comes from; undefined for a default. */
   found(key: Key): Found | undefined
   foundAll(key: Key): readonly Found[]
+  /** The maps of a list of maps; none without the key. */
+  groups(key: string): readonly GroupReading[]
   /** Given at all, also with a wrong value. */
   isGiven(key: Key): boolean
   /** Keys below `prefix` that were given. */
@@ -33,6 +42,7 @@ export function settleValues(readings: readonly Reading[]): SettledValues {
   merged.problems.push(...readings.flatMap(({ problems }) => problems))
   for (const reading of readings) {
     for (const key of reading.given) merged.given.add(key)
+    for (const [key, groups] of reading.groups) merged.groups.set(key, groups)
     for (const [key, found] of reading.found) {
       if (!merged.found.has(key)) merged.found.set(key, found)
     }
@@ -75,6 +85,7 @@ export function settleValues(readings: readonly Reading[]): SettledValues {
     all,
     found: (key) => foundAll(key)[0],
     foundAll,
+    groups: (key) => merged.groups.get(key) ?? [],
     isGiven: (key) => merged.given.has(key),
     givenBelow: (prefix) => [...merged.given].filter((key): key is Key => key.startsWith(prefix)),
     refuse,

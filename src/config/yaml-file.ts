@@ -7,6 +7,7 @@ import { type ReadFile, tryReadSecret } from './files.ts'
 import {
   createReading,
   type Found,
+  type GroupReading,
   nameKey,
   problem,
   type Reading,
@@ -14,8 +15,8 @@ import {
   type Source,
   show,
 } from './findings.ts'
-import { laterKeys, settingsByKey } from './schema.ts'
-import { fileVariant, type Setting } from './setting.ts'
+import { groupsByKey, isLater, settingsByKey } from './schema.ts'
+import { fileVariant, type Group, type Setting } from './setting.ts'
 import { suggest } from './suggestion.ts'
 import { parseYaml, type YamlDocument } from './yaml-document.ts'
 
@@ -33,6 +34,8 @@ type Walk = {
   readonly document: Extract<YamlDocument, { ok: true }>
   /** Settings by full key; the walk never goes deeper than these. */
   readonly table: ReadonlyMap<string, Setting>
+  /** Lists of maps by full key. */
+  readonly lists: ReadonlyMap<string, Group>
   readonly reading: Reading
 }
 
@@ -44,7 +47,8 @@ export function readYamlFile(file: YamlFile, readFile: ReadFile): Reading {
   const document = parseYaml(file.name, file.text)
   if (!document.ok) return { ...reading, problems: document.problems }
   if (document.root !== null) {
-    readMap({ file, readFile, document, table: settingsByKey, reading }, document.root, '')
+    const walk = { file, readFile, document, table: settingsByKey, lists: groupsByKey, reading }
+    readMap(walk, document.root, '')
   }
   return reading
 }
@@ -85,8 +89,11 @@ function readPair(walk: Walk, pair: Pair, key: string, source: Source): void {
   const item = { key, node: follow(walk, pair.value), source }
   const setting = table.get(key)
   const below = namesBelow(table, `${key}.`)
-  if (laterKeys.includes(key)) {
+  const list = walk.lists.get(key)
+  if (isLater(key)) {
     reading.problems.push(problem(key, 'not yet', source, `${key} comes in a later version`))
+  } else if (list !== undefined) {
+    readGroups(walk, list, item)
   } else if (below.length > 0 && isMap(item.node)) {
     // A key that is a switch and a group, like `redis.tls`: the group says on.
     if (setting !== undefined && claim(walk, key, source)) {
@@ -103,7 +110,7 @@ function readPair(walk: Walk, pair: Pair, key: string, source: Source): void {
     const owner = key.endsWith('File') ? key.slice(0, -'File'.length) : key
     const secret = table.get(owner)
     if (secret?.secret && owner !== key) readSecretFile(walk, secret, owner, item)
-    else reading.problems.push(problem(nameKey(key), 'unknown key', source, describeNear(table, key)))
+    else reading.problems.push(problem(nameKey(key), 'unknown key', source, describeNear(walk, key)))
   }
 }
 
@@ -165,7 +172,7 @@ function readMember(
   for (const [name, member] of Object.entries(members ?? {})) table.set(`${place}.${name}`, member)
   const reading = { ...createReading(), problems: walk.reading.problems }
   const problemsBefore = reading.problems.length
-  readMap({ ...walk, table, reading }, map, `${place}.`)
+  readMap({ ...walk, table, lists: new Map(), reading }, map, `${place}.`)
   const address = reading.found.get(addressKey)?.[0]
   if (!reading.given.has(addressKey)) {
     reading.problems.push(problem(addressKey, 'missing', source, `expected ${setting.kind.expected}`))
@@ -173,6 +180,46 @@ function readMember(
   if (address === undefined || reading.problems.length > problemsBefore) return undefined
   const found = [...reading.found].map(([key, [one]]) => [key.slice(place.length + 1), one!] as const)
   return { ...address, members: new Map(found) }
+}
+
+function readGroups(walk: Walk, list: Group, { key, node, source }: Item): void {
+  const members = isSeq(node) ? node.items.map((member) => ({ member, node: follow(walk, member) })) : []
+  const names = [...new Set(Object.keys(list.settings).map((name) => name.split('.')[0]))]
+  const expected = `a map of ${[...names, ...Object.keys(list.lists ?? {})].join(', ')}`
+  if (members.length === 0) {
+    const shown = isSeq(node) ? 'an empty list' : describe(node)
+    walk.reading.problems.push(problem(key, shown, source, `expected a list; each ${expected}`))
+    return
+  }
+  const groups = members.flatMap((member, index) => {
+    const place = `${key}[${index}]`
+    const at = sourceOf(walk, member.member)
+    if (isMap(member.node)) return [readGroup(walk, list, place, member.node, at)]
+    walk.reading.problems.push(problem(place, describe(member.node), at, `expected ${expected}`))
+    return []
+  })
+  walk.reading.groups.set(key, groups)
+}
+
+function readGroup(walk: Walk, list: Group, key: string, map: YAMLMap, source: Source): GroupReading {
+  const prefix = `${key}.`
+  const within = <T>(all: Readonly<Record<string, T>>) =>
+    new Map(Object.entries(all).map(([name, each]) => [prefix + name, each] as const))
+  const own = { ...createReading(), problems: walk.reading.problems }
+  readMap(
+    { ...walk, table: within(list.settings), lists: within(list.lists ?? {}), reading: own },
+    map,
+    prefix,
+  )
+  for (const [name, { required, kind }] of Object.entries(list.settings)) {
+    if (!required || own.given.has(prefix + name)) continue
+    own.problems.push(problem(prefix + name, 'missing', source, `expected ${kind.expected}`))
+  }
+  const relative = <T>(all: ReadonlyMap<string, T>) =>
+    new Map([...all].map(([name, each]) => [name.slice(prefix.length), each] as const))
+  const given = new Set([...own.given].map((name) => name.slice(prefix.length)))
+  const reading = { ...own, found: relative(own.found), groups: relative(own.groups), given }
+  return { key, source, reading }
 }
 
 function readSecretFile(walk: Walk, setting: Setting, owner: string, { key, node, source }: Item): void {
@@ -219,7 +266,7 @@ function describe(node: unknown): string {
 function namesBelow(table: Walk['table'], prefix: string): string[] {
   const names = new Set<string>()
   for (const [key, { secret }] of table) {
-    if (!key.startsWith(prefix)) continue
+    if (!key.startsWith(prefix) || isLater(key)) continue
     const name = key.slice(prefix.length).split('.')[0]!
     names.add(name)
     if (secret && prefix + name === key) names.add(fileVariant(name))
@@ -228,10 +275,12 @@ function namesBelow(table: Walk['table'], prefix: string): string[] {
 }
 
 /** The names beside the unknown one are looked at first, then all: a known key may stand in the wrong group. */
-function describeNear(table: Walk['table'], key: string): string {
+function describeNear({ table, lists }: Walk, key: string): string {
   const dot = key.lastIndexOf('.') + 1
   const name = key.slice(dot)
-  const beside = namesBelow(table, key.slice(0, dot))
+  const prefix = key.slice(0, dot)
+  const listNames = [...lists.keys()].filter((list) => list.startsWith(prefix))
+  const beside = [...namesBelow(table, prefix), ...listNames.map((list) => list.slice(dot))]
   const sameName = [...table.keys()].find((known) => known.split('.').at(-1) === name)
   const near = suggest(name, beside)
   if (near !== undefined) return `did you mean ${key.slice(0, dot)}${near}?`

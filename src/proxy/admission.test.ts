@@ -32,6 +32,7 @@ test('the same as a table that keeps every address', () => {
   const admission = createAdmission(limit)
   const twin = new Map<number, number[]>()
   for (let step = 0; step < 50_000; step++) {
+    // So few that two of them share both their cells in less than one run of 10,000, whatever the key.
     const number = Math.floor(random() * 40)
     const held = twin.get(number) ?? []
     twin.set(number, held)

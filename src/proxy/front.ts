@@ -4,6 +4,7 @@
 import type { Config, Domain } from '../config/types.ts'
 import { methods } from '../record/record.ts'
 import type { Admission } from './admission.ts'
+import { askFor } from './ask.ts'
 import { challenge, servePing, serveToken } from './auth.ts'
 import type { Blobs } from './blobs.ts'
 import {
@@ -33,6 +34,8 @@ export type FrontOptions = {
   proxies: TrustedProxies
   /** Of requests that ask the upstream. */
   admission: Admission
+  /** Clients that get blobs streamed whatever the route says. */
+  streamRanges: TrustedProxies
   tokens: Tokens
   exchanges: Exchanges
   upstreams: Upstreams
@@ -122,15 +125,13 @@ export function createFront(options: FrontOptions): Front {
   const relayList = (exchange: Exchange): void => {
     const { record } = exchange
     const list = record.class === 'tags' ? 'tags/list' : `referrers/${record.reference}`
-    const query = exchange.query === '' ? '' : `?${exchange.query}`
-    startRelay(options.upstreams, options.relay, exchange, listPlan, {
-      upstream: record.upstream,
-      repository: record.upstreamRepository,
-      method: exchange.isHead ? 'HEAD' : 'GET',
-      path: `/v2/${record.upstreamRepository}/${list}${query}`,
-      headers: exchange.upstreamHeaders,
-    })
+    const ask = askFor(exchange, exchange.isHead ? 'HEAD' : 'GET', list, exchange.upstreamHeaders)
+    startRelay(options.upstreams, options.relay, exchange, listPlan, ask)
   }
+
+  /** Who may reach one host only gets blobs from it. */
+  const blobsFor = (route: Resolved, client: Address): 'redirect' | 'stream' =>
+    route.blobs === 'redirect' && options.streamRanges.trusts(client) ? 'stream' : route.blobs
 
   return {
     request(down, head) {
@@ -159,7 +160,10 @@ export function createFront(options: FrontOptions): Front {
         upstreamHeaders: request.upstreamHeaders,
         accept: request.accept,
         ifNoneMatch: request.ifNoneMatch,
-        blobs: route?.blobs ?? 'redirect',
+        blobs: route && record.class === 'blob' ? blobsFor(route, address) : 'redirect',
+        fallback: route?.fallback ?? null,
+        scope: route?.scope ?? '',
+        isShared: domain?.auth !== 'passthrough',
         isRecorded:
           domain !== undefined && record.class !== 'other' && (record.repository === '' || route !== null),
         startedMs,

@@ -18,6 +18,7 @@ export type CachedManifest = {
 
 export type ManifestCache = {
   get(key: string): CachedManifest | undefined
+  has(key: string): boolean
   put(key: string, entry: CachedManifest): void
   delete(key: string): void
 }
@@ -46,6 +47,7 @@ export function createManifestCache(maxBytes: number): ManifestCache {
       }
       return entry
     },
+    has: (key) => entries.has(key),
     put(key, entry) {
       remove(key)
       if (sizeOf(entry) > maxBytes) return

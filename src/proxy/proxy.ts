@@ -1,6 +1,8 @@
 /**
  * Builds the proxy of one thread from its parts.
  */
+
+import type { Domain } from '../config/types.ts'
 import { createAdmission, createOpenRate } from './admission.ts'
 import { createBlobs } from './blobs.ts'
 import { canonicalAddress, createTrustedProxies } from './client-address.ts'
@@ -9,6 +11,7 @@ import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
 import { createPassages } from './passages.ts'
+import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
 import { sendError } from './respond.ts'
 import { createRouteTable } from './route.ts'
@@ -61,6 +64,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     minRateBytes: limits.minRateBytes,
     requestTimeoutMs: limits.requestTimeoutMs,
     holdBytes,
+    counters,
   }
   const front = createFront({
     config,
@@ -68,6 +72,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     proxies,
     admission,
     warnForwarded: createForwardedWarning(options.log),
+    streamRanges: createTrustedProxies(config.streamRanges),
     tokens: createTokens(options.tokenKeys),
     exchanges,
     upstreams,
@@ -86,6 +91,8 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       relay,
       origins: config.upstreams.map(({ origin }) => origin),
       redirectHosts: config.redirectHosts,
+      ownHosts: ownHosts(config.domains),
+      seenHosts: createRedirectHosts({ report: options.reportRedirectHost, now: Date.now }),
     }),
     relay,
     counters,
@@ -157,4 +164,11 @@ function createForwardedWarning(log: Log): () => void {
     warnedMs = nowMs
     log.warn({}, 'X-Forwarded-For from a private address that is not in trustedProxies is ignored')
   }
+}
+
+function ownHosts(domains: readonly Domain[]): string[] {
+  return domains.flatMap(({ host, publicUrl }) => [
+    ...(host === null ? [] : [host]),
+    ...(publicUrl === null ? [] : [new URL(publicUrl).hostname]),
+  ])
 }

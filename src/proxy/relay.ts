@@ -1,23 +1,25 @@
 /**
  * Hands an upstream's answer on as it comes, in the way that its class asks for.
  */
-import { createHash, type Hash } from 'node:crypto'
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
+import { type Ask, recordSource } from './ask.ts'
+import { type BodyCheck, createBodyCheck } from './body-check.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
 import { type AnswerFields, emptyFields, passDown } from './headers.ts'
 import { sendError } from './respond.ts'
-import type { UpstreamErrorReason } from './types.ts'
-import type { Ask, Sink, UpstreamCall, Upstreams } from './upstream.ts'
+import type { ProxyCounters, UpstreamErrorReason } from './types.ts'
+import type { Sink, UpstreamCall, Upstreams } from './upstream.ts'
 
 /** What a class of requests does differently with an answer; one object for each class, without state. */
 export type RelayPlan = {
   /**
-   * Called with the head before anything is sent. 'relay': send the answer on; 'hold': collect its body and ask
-   * `finish`; 'taken': the plan has answered, or asked the upstream again, itself.
+   * Called with the head before anything is sent. 'relay': send the answer on; 'check': send it on, but its end
+   * only if the body is that of the digest asked for; 'hold': collect its body and ask `finish`; 'taken': the plan
+   * has answered, or asked the upstream again, itself.
    */
-  head(relay: Relay): 'relay' | 'hold' | 'taken'
+  head(relay: Relay): 'relay' | 'check' | 'hold' | 'taken'
   /** What to send instead of the held body; the body itself is fine. */
   finish?(relay: Relay, body: Buffer): Buffer
 }
@@ -25,6 +27,7 @@ export type RelayPlan = {
 export type RelayOptions = AnswerOptions & {
   /** Largest body that a plan may hold. */
   holdBytes: number
+  counters: Pick<ProxyCounters, 'countUpstreamError'>
 }
 
 // RFC 9110 15: no class of statuses lies above.
@@ -38,19 +41,18 @@ export class Relay implements Sink, Sender {
   outcome: Outcome = 'relay'
   /** Body bytes of the answer; -1: not known, sent as chunks. */
   total = -1
-  /** What the upstream is asked, and how many redirects led here. */
-  readonly ask: Ask
+  /** What was asked of whoever answered, and how many redirects led here. */
+  ask: Ask
   readonly hops: number
   readonly #options: RelayOptions
   readonly #plan: RelayPlan
   readonly #answer: Answer
   #call: UpstreamCall | null = null
   #block: Buffer | null = null
-  #mode: 'wait' | 'relay' | 'hold' | 'taken' = 'wait'
+  #mode: 'wait' | 'relay' | 'check' | 'hold' | 'taken' = 'wait'
+  #check: BodyCheck | null = null
   #held: Buffer[] = []
   #heldBytes = 0
-  /** Of a body whose end nothing else tells from a broken connection. */
-  #hash: Hash | null = null
 
   constructor(options: RelayOptions, exchange: Exchange, plan: RelayPlan, ask: Ask, hops: number) {
     this.#options = options
@@ -65,8 +67,11 @@ export class Relay implements Sink, Sender {
   head(call: UpstreamCall, status: number, raw: readonly Buffer[]): void {
     if (this.exchange.over) return call.abort()
     this.#call = call
+    this.ask = call.ask
     this.status = status
-    this.exchange.record.upstreamStatus = status
+    recordSource(this.exchange, call.ask)
+    const { record } = this.exchange
+    record.upstreamStatus = status
     const block = status <= maxStatus ? passDown(raw, this.fields) : null
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
@@ -74,16 +79,22 @@ export class Relay implements Sink, Sender {
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
-    if (this.#mode !== 'taken' && endsWithConnection(this) && !this.#verify()) {
-      return this.refuse(localErrors.upstreamFailed, 'relay')
-    }
-    if (this.#mode === 'relay') this.#begin()
+    const isUnsure = this.#mode !== 'taken' && endsWithConnection(this)
+    // A blob can be told whole from broken by its own digest, and nothing else can.
+    if (isUnsure && record.class === 'blob' && status === 200) this.#mode = 'check'
+    if (this.#mode === 'check') this.#check = createBodyCheck(record.reference)
+    if (isUnsure && !this.#check) return this.refuse(localErrors.upstreamFailed, 'relay')
+    if (this.#mode === 'relay' || this.#mode === 'check') this.#begin()
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
     if (this.exchange.over) return call.abort()
-    this.#hash?.update(chunk)
     if (this.#mode === 'relay') return this.#answer.write(chunk)
+    if (this.#mode === 'check') {
+      const ready = this.#check ? this.#check.add(chunk) : chunk
+      if (ready) this.#answer.write(ready)
+      return
+    }
     if (this.#mode !== 'hold') return
     this.#heldBytes += chunk.length
     if (this.#heldBytes > this.#options.holdBytes) return this.refuse(localErrors.upstreamFailed, 'relay')
@@ -92,10 +103,8 @@ export class Relay implements Sink, Sender {
 
   end(): void {
     if (this.exchange.over) return
-    if (this.#hash && !this.exchange.record.digest.endsWith(`:${this.#hash.digest('hex')}`)) {
-      return this.#answer.cut()
-    }
     if (this.#mode === 'relay') return this.#answer.end()
+    if (this.#mode === 'check') return this.#endChecked()
     if (this.#mode !== 'hold') return
     const held = Buffer.concat(this.#held)
     const body = this.#plan.finish?.(this, held) ?? held
@@ -108,10 +117,20 @@ export class Relay implements Sink, Sender {
     else this.#answer.end()
   }
 
-  fail(_call: UpstreamCall, reason: UpstreamErrorReason): void {
+  fail(_call: UpstreamCall | null, reason: UpstreamErrorReason): void {
     if (this.exchange.over) return
     if (this.#answer.headWritten) this.#answer.cut()
     else this.refuse(errorOf(reason), 'relay')
+  }
+
+  #endChecked(): void {
+    const last = this.#check ? this.#check.end() : null
+    if (last === false) {
+      this.#options.counters.countUpstreamError(this.ask.upstream, 'digest_mismatch')
+      return this.fail(null, 'digest_mismatch')
+    }
+    if (last) this.#answer.write(last)
+    this.#answer.end()
   }
 
   /** Answers with an error of the front's own, and lets go of the upstream. */
@@ -139,15 +158,6 @@ export class Relay implements Sink, Sender {
   abandon(): void {
     this.exchange.record.bytesSent = this.#answer.sent
     this.#call?.abort()
-  }
-
-  /** Whether the body can be told whole from broken by its own digest. */
-  #verify(): boolean {
-    const { record } = this.exchange
-    const algorithm = /^(sha256|sha512):/.exec(record.digest)?.[1]
-    if (record.class !== 'blob' || this.status !== 200 || algorithm === undefined) return false
-    this.#hash = createHash(algorithm)
-    return true
   }
 
   #begin(): void {

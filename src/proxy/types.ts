@@ -59,5 +59,7 @@ export type ProxyOptions = {
   announceManifest(notice: ManifestNotice): void
   /** An upstream answered (null) or could not be reached; called at most once a second for each. */
   reportUpstream(index: number, failure: UpstreamErrorReason | null): void
+  /** An upstream led to this host (with port where it is not the scheme's); at most once a minute for each. */
+  reportRedirectHost(index: number, host: string, seenMs: number): void
   log: Log
 }

@@ -12,6 +12,10 @@ export type TestFront = {
   records: WaybillRecord[]
   manifests: ManifestNotice[]
   upstreamErrors: UpstreamErrorReason[]
+  /** Index of the upstream, and status, of each answer of an upstream. */
+  upstreamAnswers: [index: number, status: number][]
+  /** Index of the upstream, and host, of each redirect target that was told of. */
+  redirectHosts: [index: number, host: string][]
   /** What was told of `RateLimit-Remaining`. */
   rateLimits: number[]
   untrustedForwarded(): number
@@ -25,7 +29,7 @@ export type TestFront = {
 
 export type FrontOptions = {
   upstream: string
-  auth?: 'token' | 'open'
+  auth?: 'token' | 'open' | 'passthrough'
   blobs?: 'redirect' | 'stream'
   /** Pattern and upstream's name; default `**` both. */
   route?: { repository: string; upstreamRepository: string }
@@ -34,6 +38,13 @@ export type FrontOptions = {
   proxyProtocol?: boolean
   tls?: { cert: string; key: string }
   redirectHosts?: string[]
+  streamRanges?: string[]
+  /** A second upstream, asked when the first fails; by the same names. */
+  fallback?: string
+  /** PEM of the upstream's authorities. */
+  ca?: string
+  /** More hosts that are this front's own. */
+  ownHosts?: string[]
   idleMs?: number
   limits?: Partial<Config['limits']>
 }
@@ -50,6 +61,8 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
   const rateLimits: number[] = []
+  const upstreamAnswers: TestFront['upstreamAnswers'] = []
+  const redirectHosts: TestFront['redirectHosts'] = []
   let sequence = 0
   let untrusted = 0
   const refusals: RefusalReason[] = []
@@ -57,18 +70,35 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
     listen: [{ host: '127.0.0.1', port, tls: options.tls ?? null }],
-    upstreams: [{ origin, host, dockerHub: false }],
+    upstreams: [
+      { origin, host, dockerHub: false, ca: options.ca ?? null },
+      ...(options.fallback === undefined
+        ? []
+        : [{ origin: options.fallback, host: new URL(options.fallback).host, dockerHub: false, ca: null }]),
+    ],
     domains: [
       {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
-        routes: [{ ...route, upstream: 0, blobs: options.blobs ?? 'redirect' }],
+        routes: [
+          {
+            ...route,
+            upstream: 0,
+            blobs: options.blobs ?? 'redirect',
+            fallback:
+              options.fallback === undefined
+                ? null
+                : { upstream: 1, upstreamRepository: route.upstreamRepository },
+          },
+        ],
       },
+      ...(options.ownHosts ?? []).map((own) => ({ host: own, publicUrl: null, auth: 'open', routes: [] })),
     ],
     trustedProxies: options.trustedProxies ?? [],
     proxyProtocol: options.proxyProtocol ?? false,
     redirectHosts: options.redirectHosts ?? [],
+    streamRanges: options.streamRanges ?? [],
     sessions: { idleMs: options.idleMs ?? 60_000 },
     limits: {
       headerBytes: 16384,
@@ -96,7 +126,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
         untrusted++
       },
       countRefusal: (reason) => refusals.push(reason),
-      countUpstream: nothing,
+      countUpstream: (index, status) => upstreamAnswers.push([index, status]),
       countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
       setRatelimitRemaining: (_index, remaining) => rateLimits.push(remaining),
     },
@@ -115,6 +145,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       warn: (_fields, message) => warnings.push(message),
       error: nothing,
     },
+    reportRedirectHost: (index, seen) => redirectHosts.push([index, seen]),
   })
   const url = `http://127.0.0.1:${port}`
   return {
@@ -124,6 +155,8 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     manifests,
     upstreamErrors,
     rateLimits,
+    upstreamAnswers,
+    redirectHosts,
     untrustedForwarded: () => untrusted,
     refusals,
     warnings,

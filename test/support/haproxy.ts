@@ -1,71 +1,61 @@
-/** A HAProxy before one front or several. */
-import { writeFileSync } from 'node:fs'
+/** A HAProxy that ends TLS before one server on plain HTTP. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { Certificates } from './certificates.ts'
 import { freePort, removeFolder, startProcess, temporaryFolder } from './processes.ts'
 
-export type Haproxy = { url: string; host: string; stop(): Promise<void> }
-
-export type HaproxyOptions = {
-  /** host:port */
-  backends: readonly string[]
-  mode?: 'http' | 'tcp'
-  /** `send-proxy`, `send-proxy-v2`, …: added to each server. */
-  server?: string
-  /** PEM file with key and certificate: TLS ends here. */
-  certificate?: string
-  /** Lines of the frontend. */
-  frontend?: string
-  /** Lines of the backend. */
-  backend?: string
+export type Haproxy = {
+  /** host:port on TLS. */
+  host: string
+  stop(): Promise<void>
 }
 
-export async function startHaproxy(options: HaproxyOptions): Promise<Haproxy> {
-  const { backends, mode = 'http', server = '', certificate } = options
+/** `to`: host:port; the settings are those of docs/clients.md. */
+export async function startHaproxy(to: string, { cert, key }: Certificates): Promise<Haproxy> {
   const folder = temporaryFolder('haproxy')
-  const port = await freePort()
-  const file = join(folder, 'haproxy.cfg')
+  const host = `127.0.0.1:${await freePort()}`
+  const both = join(folder, 'both.pem')
+  writeFileSync(both, readFileSync(cert, 'utf8') + readFileSync(key, 'utf8'))
   writeFileSync(
-    file,
-    `global
-  maxconn 4000
-defaults
-  mode ${mode}
+    join(folder, 'haproxy.cfg'),
+    `defaults
+  mode http
   timeout connect 5s
-  timeout client 30s
-  timeout server 30s
-  timeout http-request 10s
-frontend front
-  bind 127.0.0.1:${port}${certificate ? ` ssl crt ${certificate}` : ''}
-${options.frontend ?? ''}
-  default_backend back
-backend back
-${options.backend ?? ''}
-${backends.map((address, number) => `  server s${number} ${address} ${server}`).join('\n')}
+  timeout client 60s
+  timeout server 60s
+frontend tls
+  bind ${host} ssl crt ${both}
+  option forwardfor
+  http-request set-header X-Forwarded-Proto https if { ssl_fc }
+  default_backend waybill
+backend waybill
+  server waybill ${to}
 `,
   )
-  const running = await startProcess({
+  const server = await startProcess({
     command: 'haproxy',
-    args: ['-db', '-f', file],
-    ready: () => accepts(port),
+    args: ['-db', '-f', join(folder, 'haproxy.cfg')],
+    ready: () => accepts(host),
   })
   return {
-    url: `${certificate ? 'https' : 'http'}://127.0.0.1:${port}`,
-    host: `127.0.0.1:${port}`,
+    host,
     async stop() {
-      await running.stop('SIGKILL')
+      await server.stop('SIGTERM')
       removeFolder(folder)
     },
   }
 }
 
-function accepts(port: number): Promise<boolean> {
+function accepts(host: string): Promise<boolean> {
+  const [address, port] = host.split(':')
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('connect', () => {
+    const socket = connect(Number(port), address)
+    const end = (answer: boolean): void => {
       socket.destroy()
-      resolve(true)
-    })
-    socket.on('error', () => resolve(false))
+      resolve(answer)
+    }
+    socket.on('connect', () => end(true))
+    socket.on('error', () => end(false))
   })
 }
