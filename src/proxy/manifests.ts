@@ -85,7 +85,7 @@ export function createManifests(options: ManifestOptions): Manifests {
       },
     }
     const block = blockFor(entry.block, isStale)
-    if (matches(exchange.ifNoneMatch, entry.digest)) {
+    if (matches(exchange.ifNoneMatch, entry.digest, entry.etag)) {
       answer.head(304, 'cache', block, -1, null)
       return
     }
@@ -183,7 +183,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     } else {
       record.digest = fields.digest
       record.size = Number(fields.contentLength)
-      const unchanged = matches(exchange.ifNoneMatch, fields.digest)
+      const unchanged = matches(exchange.ifNoneMatch, fields.digest, fields.etag)
       const answer = new Answer(options.relay, exchange)
       answer.head(unchanged ? 304 : 200, 'relay', blockFor(block, isStale), record.size, null)
     }
@@ -266,9 +266,16 @@ function blockFor(block: Buffer, isStale: boolean): Buffer {
   return isStale ? Buffer.concat([block, staleLine]) : block
 }
 
-/** If-None-Match against the digest, which registries use as ETag (RFC 9110 13.1.2; `W/` compares weakly). */
-function matches(ifNoneMatch: string, digest: string): boolean {
+/**
+ * If-None-Match against the upstream's ETag, and against the digest, which registries take for one even without
+ * quotation marks (RFC 9110 13.1.2; `W/` compares weakly).
+ */
+function matches(ifNoneMatch: string, digest: string, etag: string): boolean {
   if (ifNoneMatch === '') return false
   if (ifNoneMatch.trim() === '*') return true
-  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', '') === digest)
+  const own = etag.replace(/^W\//, '')
+  return ifNoneMatch.split(',').some((tag) => {
+    const opaque = tag.trim().replace(/^W\//, '')
+    return (own !== '' && opaque === own) || opaque.replaceAll('"', '') === digest
+  })
 }

@@ -33,6 +33,8 @@ export type RelayOptions = AnswerOptions & {
 
 // An error body has a few hundred bytes.
 const maxDrainedBytes = 16 * 1024
+// RFC 9110 15: no class of statuses lies above.
+export const maxStatus = 599
 
 /** A class for its shape: undici calls it for every chunk of every relayed answer. */
 export class Relay implements Sink, Sender {
@@ -72,15 +74,20 @@ export class Relay implements Sink, Sender {
     this.ask = call.ask
     this.status = status
     recordSource(this.exchange, call.ask)
-    this.exchange.record.upstreamStatus = status
-    const block = passDown(raw, this.fields)
+    const { record } = this.exchange
+    record.upstreamStatus = status
+    const block = status <= maxStatus ? passDown(raw, this.fields) : null
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
     if (status === 401 || status === 403) return this.#refuseAccess(status)
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
-    if (this.#mode === 'check') this.#check = createBodyCheck(this.exchange.record.reference)
+    const isUnsure = this.#mode !== 'taken' && endsWithConnection(this)
+    // A blob can be told whole from broken by its own digest, and nothing else can.
+    if (isUnsure && record.class === 'blob' && status === 200) this.#mode = 'check'
+    if (this.#mode === 'check') this.#check = createBodyCheck(record.reference)
+    if (isUnsure && !this.#check) return this.refuse(localErrors.upstreamFailed, 'relay')
     if (this.#mode === 'relay' || this.#mode === 'check') this.#begin()
   }
 
@@ -185,6 +192,15 @@ export function startRelay(
   hops = 0,
 ): void {
   upstreams.ask(ask, new Relay(options, exchange, plan, ask, hops))
+}
+
+/**
+ * RFC 9112 6.3: without length and coding the end of the connection is the end of the body, and undici takes a
+ * reset for one, too. An error's text may be short, an image may not.
+ */
+function endsWithConnection({ exchange, fields, status, total }: Relay): boolean {
+  if (total >= 0 || fields.transferEncoding !== '' || status >= 400) return false
+  return !exchange.isHead && status !== 204 && status !== 304
 }
 
 /** Takes from the head what the record says of the body: its length, place and digest. */
