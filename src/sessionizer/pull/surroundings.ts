@@ -5,7 +5,7 @@ import type { PackageEvent } from '../../record/events.ts'
 import { isClosedAt } from './closing.ts'
 import { judge } from './kind.ts'
 import { hashId, type Surroundings } from './package-event.ts'
-import { isTokenPull, type Pull } from './pull.ts'
+import { isRootRequest, isTokenPull, type Pull } from './pull.ts'
 
 /** CONTRACT 7, `attempts`: "within the 10 minutes before". */
 const attemptsMs = 600_000
@@ -25,14 +25,16 @@ type Neighbour = {
   startMs: number
   failed: boolean
   token: boolean
-  /** When each of its sessions first took part: a pull can go on with another's token. */
+  /** When its tag was first known to be asked for with the token of each of its sessions. */
   sessions: ReadonlyMap<string, number>
 }
 
+/** Not when the pull began: what waited for its root is older, and it can go on with another's token. */
 function sessionStarts(pull: Pull): Map<string, number> {
+  const rootMs = pull.facts.find((fact) => isRootRequest(pull, fact))?.time ?? 0
   const starts = new Map<string, number>()
   for (const { sessionId, time } of pull.facts) {
-    starts.set(sessionId, Math.min(time, starts.get(sessionId) ?? time))
+    starts.set(sessionId, Math.max(rootMs, Math.min(time, starts.get(sessionId) ?? time)))
   }
   return starts
 }
