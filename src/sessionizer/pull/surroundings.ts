@@ -19,6 +19,17 @@ export type EarlierEvent = Pick<
   'kind' | 'session_method' | 'session_ids' | 'started_at' | 'ended_at' | 'tag' | 'digest'
 >
 
+/**
+ * What other sessions tell of this one's client and repository, as far as the caller remembers it (`memory/`). Answers
+ * must depend on nothing that began after the time asked about.
+ */
+export type OtherSessions = {
+  /** See `TagHistory`. */
+  tagAt?(digest: string, timeMs: number): string | null
+  /** See `AttemptHistory`. */
+  failuresBefore?(tag: string, timeMs: number, besides: ReadonlySet<string>): number
+}
+
 /** One pull as others see it, from this run or an earlier one. */
 type Neighbour = {
   tag: string | null
@@ -133,13 +144,28 @@ function batchOf(pull: Pull, batches: Batches, idleMs: number): string | null {
   return other === undefined || isClosedAt(pull, other.startMs, idleMs) ? null : hashId('batch', [token])
 }
 
+/** A pull or check by digest: the tag is asked for at the time of its start. */
+function tagOf(pull: Pull, others: OtherSessions): string | null {
+  if (pull.origin !== 'root' || pull.tag !== null || pull.digest === null) return null
+  return others.tagAt?.(pull.digest, pull.startMs) ?? null
+}
+
+function failuresElsewhere(pull: Pull, others: OtherSessions): number {
+  return pull.tag === null ? 0 : (others.failuresBefore?.(pull.tag, pull.startMs, pull.sessionIds) ?? 0)
+}
+
 export function createSurroundings(
   pulls: readonly Pull[],
   earlier: readonly EarlierEvent[],
   idleMs: number,
+  others: OtherSessions,
 ): (pull: Pull) => Surroundings {
   const neighbours = [...earlier.map(ofEvent), ...pulls.map(ofPull)]
   const failures = collectFailures(neighbours)
   const batches = collectBatches(neighbours)
-  return (pull) => ({ attempts: countAttempts(pull, failures), batchId: batchOf(pull, batches, idleMs) })
+  return (pull) => ({
+    attempts: countAttempts(pull, failures) + failuresElsewhere(pull, others),
+    batchId: batchOf(pull, batches, idleMs),
+    tag: tagOf(pull, others),
+  })
 }
