@@ -29,7 +29,9 @@ export type ProxyThreadData = {
 /** To the thread. */
 export type ProxyCommand =
   /** Told again, the shorter time counts. */
-  { type: 'stop'; deadlineMs: number } | { type: 'block'; block: SharedArrayBuffer | null }
+  | { type: 'stop'; deadlineMs: number }
+  | { type: 'block'; block: SharedArrayBuffer | null }
+  | { type: 'token-keys'; keys: readonly string[] }
 
 /** From the thread. */
 export type ProxyMessage =
@@ -75,7 +77,8 @@ try {
   })
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
-    else proxy.setBlock(command.block)
+    else if (command.type === 'block') proxy.setBlock(command.block)
+    else proxy.setTokenKeys(command.keys)
   })
   tell({ type: 'listening', threadId: readThreadId() })
 

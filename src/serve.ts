@@ -18,12 +18,12 @@ import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
-import { type KeyStore, loadTokenKeys } from './proxy/token-keys.ts'
+import type { TokenKeys } from './proxy/token-keys.ts'
 import { startKeyring } from './pseudonym-keys.ts'
-import { connectRedis } from './sessionizer/redis-client.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
 import { readCertificateEnds } from './tls-certificates.ts'
+import { startTokenKeys } from './token-keys.ts'
 import { version } from './version.ts'
 import type { GeoDatabases } from './workers/geo-database.ts'
 import { createGeoStore, type GeoStore } from './workers/geo-store.ts'
@@ -32,7 +32,6 @@ import { createGeoStore, type GeoStore } from './workers/geo-store.ts'
 const graceMs = 25_000
 /** What running downloads get of it; the rest is for the records they leave. */
 const downloadsMs = 15_000
-const redisWaitMs = 3000
 
 export type ServeOptions = {
   config: Config
@@ -58,7 +57,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const keyring = await startKeyring(config, log)
   let setGeo: (databases: GeoDatabases) => void = () => undefined
   const geo = await startGeo(config, dependencies, (databases) => setGeo(databases), log)
-  const tokenKeys = await findTokenKeys(config, folder, log)
+  let tellKeys = (_keys: readonly string[]): void => undefined
+  const tokenKeys = await findTokenKeys(config, folder, log, (keys) => tellKeys(keys))
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
   const pipeline = await createPipeline({
@@ -109,7 +109,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     data: memory.rings.map(({ number, sab }, index) => ({
       config,
       number,
-      tokenKeys,
+      tokenKeys: tokenKeys.keys(),
       ring: sab,
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
@@ -129,6 +129,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
   // What changed while everything started.
   setGeo(geo.current())
+  tellKeys = proxies.setTokenKeys
+  tellKeys(tokenKeys.keys())
   enter('serving')
   const urls = config.listen.map(
     ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,
@@ -175,6 +177,7 @@ export async function serve(options: ServeOptions): Promise<number> {
           dependencyWatch.close()
           geo.close()
           keyring.close()
+          tokenKeys.close()
           folder.release()
         },
       },
@@ -250,32 +253,17 @@ async function startGeo(
   throw new StartError(`geo.overrides: ${overrides.file}: ${overrides.why}`)
 }
 
-/** Through Redis when there is one, so that every node reads every node's tokens. */
-async function findTokenKeys(config: Config, folder: DataFolder, log: Logger): Promise<string[]> {
-  const redis = config.redis && !config.tokenKeys ? connectRedis({ ...config.redis, log }) : null
-  const store: KeyStore | null = redis && {
-    async setIfAbsent(key, value) {
-      await redis.ready(redisWaitMs)
-      await redis.client.set(key, value, 'NX')
-      return (await redis.client.get(key)) ?? value
-    },
-  }
+async function findTokenKeys(
+  config: Config,
+  folder: DataFolder,
+  log: Logger,
+  onKeys: (keys: readonly string[]) => void,
+): Promise<TokenKeys> {
   try {
-    return await loadTokenKeys({
-      configured: config.tokenKeys,
-      dataFolder: config.data,
-      store,
-      warn: (error) =>
-        log.warn(
-          { err: error },
-          "the token key that nodes share was not read from Redis: this node's own is used",
-        ),
-    })
+    return await startTokenKeys({ config, log, onKeys })
   } catch (error) {
     folder.release()
-    throw new StartError(`data: ${(error as Error).message}`)
-  } finally {
-    redis?.close()
+    throw error
   }
 }
 

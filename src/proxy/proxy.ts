@@ -12,6 +12,7 @@ import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
 import { createPassages } from './passages.ts'
+import { createPassthrough } from './passthrough.ts'
 import { createPrivacyPage } from './privacy-page.ts'
 import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
@@ -27,6 +28,8 @@ export type Proxy = {
   setBlock(memory: SharedArrayBuffer | null): void
   /** New connections are refused, `/readyz` fails; requests in flight go on. */
   stopListening(): void
+  /** 32 bytes in hex each, the first signs. */
+  setTokenKeys(keys: readonly string[]): void
   /** Requests in flight. */
   active(): number
   /** Ends what is left, and leaves its records. */
@@ -71,16 +74,20 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     holdBytes,
     counters,
   }
+  const tokens = createTokens(options.tokenKeys)
+  const routes = createRouteTable(config)
+  const passthrough = createPassthrough({ ...options, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
-    routes: createRouteTable(config),
+    routes,
+    passthrough,
     proxies,
     admission,
     privacy: createPrivacyPage(config),
     block: () => block,
     warnForwarded: createForwardedWarning(options.log),
     streamRanges: createTrustedProxies(config.streamRanges),
-    tokens: createTokens(options.tokenKeys),
+    tokens,
     exchanges,
     upstreams,
     manifests: createManifests({
@@ -156,11 +163,12 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       stopping = true
       server.stopListening()
     },
+    setTokenKeys: tokens.setKeys,
     active: exchanges.active,
     async close() {
       server.close()
       exchanges.close()
-      await upstreams.close()
+      await Promise.all([upstreams.close(), passthrough.close()])
     },
   }
 }

@@ -104,11 +104,11 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
 
   function pseudonymize(address: Uint8Array, family: string, timeMs: number): Pseudonyms {
     const significant = isMappedIpv4(address) ? 16 : ipv6PrefixBytes
-    for (let i = 0; i < significant; i++) {
-      endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
-    }
     familyHash(family).copy(client, familyStart)
     try {
+      for (let i = 0; i < significant; i++) {
+        endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
+      }
       const before = carry === null ? null : keys.keyBefore(timeMs)
       if (carry !== null && before !== null) {
         const pseudonyms = macsUnder(before)
