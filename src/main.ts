@@ -8,6 +8,7 @@ import { parseCommand } from './config/command-line.ts'
 import { readEnvironment } from './config/environment.ts'
 import { checkFile, findDataFolder, findSessionRules, loadConfig } from './config/load-config.ts'
 import { installGeo } from './geo/install.ts'
+import { compileOverrides } from './geo/overrides.ts'
 import { readEvents } from './publisher/events-command.ts'
 import { rebuildEvents } from './rebuild-events.ts'
 import { serve } from './serve.ts'
@@ -82,6 +83,13 @@ async function runEvents(
   return result.ok ? 0 : refuse([result.error])
 }
 
+/** The config's own reader does not know what is in the list. */
+function checkOverrides(path: string | null): string[] {
+  if (path === null) return []
+  const compiled = compileOverrides(readFileSync(path, 'utf8'), null)
+  return 'problems' in compiled ? compiled.problems.map((problem) => `geo.overrides: ${path}: ${problem}`) : []
+}
+
 async function runGeoInstall(
   command: Extract<ReturnType<typeof parseCommand>, { command: 'geo-install' }>,
 ): Promise<number> {
@@ -130,6 +138,8 @@ async function run(): Promise<number> {
     case 'check': {
       const loaded = checkFile(command.file, surroundings)
       if (!loaded.ok) return refuse(loaded.problems)
+      const mistakes = checkOverrides(loaded.config.geo.overrides)
+      if (mistakes.length > 0) return refuse(mistakes)
       for (const warning of loaded.warnings) process.stderr.write(`waybill: warning: ${warning}\n`)
       print('ok\n')
       return 0
