@@ -1,5 +1,7 @@
 /** Walks the search tree of a MaxMind DB file: every network there is, each with its record, without guessing addresses. */
 
+import { isMappedIpv4 } from './address.ts'
+
 /** MaxMind DB format 2.0, "Binary Search Tree Section". */
 export type TreeShape = { nodeCount: number; recordSize: number; ipVersion: number }
 
@@ -91,9 +93,49 @@ export function* walkTree(bytes: Buffer, shape: TreeShape, visitor: TreeVisitor)
   }
 }
 
-function findIpv4Root(bytes: Buffer, { nodeCount, recordSize }: TreeShape): number {
+export function findIpv4Root(bytes: Buffer, { nodeCount, recordSize }: TreeShape): number {
   let node = 0
   for (let depth = 0; depth < ipv4Depth && node < nodeCount; depth++)
     node = readNode(bytes, recordSize, node, 0)
   return node
+}
+
+/**
+ * The record of an address (16 bytes, IPv4 mapped), by its number in the tree: the same for all addresses of one
+ * network, and for all networks with one record. 0: there is none. Without a detour over text, as readers take it.
+ */
+export function createTreeFinder(bytes: Uint8Array, shape: TreeShape): (address: Uint8Array) => number {
+  const { nodeCount, recordSize, ipVersion } = shape
+  const ipv4Root =
+    ipVersion === 4 ? 0 : findIpv4Root(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), shape)
+  const nodeBytes = recordSize / 4
+
+  function step(node: number, side: number): number {
+    const at = node * nodeBytes
+    if (recordSize === 24) {
+      const from = at + 3 * side
+      return (bytes[from]! << 16) | (bytes[from + 1]! << 8) | bytes[from + 2]!
+    }
+    if (recordSize === 28) {
+      const from = at + 4 * side
+      const high = side === 0 ? bytes[at + 3]! >> 4 : bytes[at + 3]! & 0x0f
+      return (high << 24) | (bytes[from]! << 16) | (bytes[from + 1]! << 8) | bytes[from + 2]!
+    }
+    const from = at + 4 * side
+    return (
+      ((bytes[from]! << 24) | (bytes[from + 1]! << 16) | (bytes[from + 2]! << 8) | bytes[from + 3]!) >>> 0
+    )
+  }
+
+  return (address) => {
+    const isIpv4 = isMappedIpv4(address)
+    // A file of IPv4 alone would walk the first 32 bits of an IPv6 address and answer something.
+    if (!isIpv4 && ipVersion === 4) return 0
+    let node = isIpv4 ? ipv4Root : 0
+    for (let place = isIpv4 ? 12 : 0; place < 16 && node < nodeCount; place++) {
+      const byte = address[place]!
+      for (let bit = 7; bit >= 0 && node < nodeCount; bit--) node = step(node, (byte >> bit) & 1)
+    }
+    return node > nodeCount ? node : 0
+  }
 }

@@ -1,6 +1,7 @@
 /** Place, network and company of an address, from the databases the operator configured. */
 import { Reader, type Response } from 'maxmind'
 import { formatAddress, isMappedIpv4, isSpecialUse } from '../geo/address.ts'
+import { createTreeFinder } from '../geo/mmdb-tree.ts'
 import { openTable, type RangeTable } from '../geo/range-table.ts'
 import type { Geo } from '../record/events.ts'
 import { classifyNetwork, mergeFacts, type NetworkFinding } from './classify-network.ts'
@@ -30,12 +31,12 @@ export type GeoLookupOptions = Partial<GeoDatabases> & {
 const maxCachedRecords = 20_000
 
 /** Remembers what was made of a record or of a row; forgets all at once, which costs one answer each. */
-function remember<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
-  const known = new Map<Key, Value>()
-  return (key) => {
+function remember<Value>(make: (key: number, address: Uint8Array) => Value) {
+  const known = new Map<number, Value>()
+  return (key: number, address: Uint8Array): Value => {
     let value = known.get(key)
     if (value === undefined) {
-      value = make(key)
+      value = make(key, address)
       if (known.size >= maxCachedRecords) known.clear()
       known.set(key, value)
     }
@@ -57,10 +58,16 @@ function createRecordCache() {
   }
 }
 
-/** `key`: of a table the number of a row, of a MaxMind file the decoded record; null: nothing is known. */
-type Finder = { find(address: Uint8Array): unknown; table: RangeTable | null; failures(): number }
+type Finder = {
+  /** Number of a row of a table, or of a record in a MaxMind file; 0: nothing is known. */
+  find(address: Uint8Array): number
+  /** The record that `find` named, read for that address; null of a table. */
+  read(address: Uint8Array): unknown
+  table: RangeTable | null
+  failures(): number
+}
 
-const nowhere: Finder = { find: () => null, table: null, failures: () => 0 }
+const nowhere: Finder = { find: () => 0, read: () => null, table: null, failures: () => 0 }
 
 function createFinder(database: GeoDatabase | null | undefined): Finder {
   if (!database) return nowhere
@@ -71,17 +78,19 @@ function createTableFinder({ sab }: GeoDatabase): Finder {
   const table = openTable(sab)
   // It was sound when it was loaded, and nobody writes into it.
   if ('error' in table) return nowhere
-  return { find: (address) => table.find(address) || null, table, failures: () => 0 }
+  return { find: table.find, read: () => null, table, failures: () => 0 }
 }
 
 function createRecordFinder({ sab, ipVersion }: GeoDatabase): Finder {
   let failures = 0
-  // Without a cache a city record costs 20 µs instead of half a one.
-  const reader = new Reader<Response>(Buffer.from(sab), { cache: createRecordCache() })
+  const bytes = Buffer.from(sab)
+  // Records share their parts: without a cache a city record costs 20 µs.
+  const reader = new Reader<Response>(bytes, { cache: createRecordCache() })
+  const { nodeCount, recordSize, ipVersion: inFile } = reader.metadata
+  const findNumber = createTreeFinder(bytes, { nodeCount, recordSize, ipVersion: inFile })
   return {
-    find(address) {
-      // A file of IPv4 alone would walk the first 32 bits of an IPv6 address and answer something.
-      if (ipVersion === 4 && !isMappedIpv4(address)) return null
+    find: (address) => (ipVersion === 4 && !isMappedIpv4(address) ? 0 : findNumber(address)),
+    read(address) {
       try {
         return reader.get(formatAddress(address))
       } catch {
@@ -118,84 +127,82 @@ export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): Geo
   const clouds = createFinder(databases.cloud)
   const overrides = createFinder(databases.overrides)
 
-  const placeOf = remember((key: unknown): Geo => {
+  const placeOf = remember((key, address): Geo => {
     if (places.table !== null) {
-      const [country, region, city] = places.table.row(key as number)
+      const [country, region, city] = places.table.row(key)
       return Object.freeze({
         country: orNull(country),
         region: detail === 'country' ? null : orNull(region),
         city: detail === 'city' ? orNull(city) : null,
       })
     }
-    const country = countryOf(key)
+    const record = places.read(address)
+    const country = countryOf(record)
     return Object.freeze({
       country,
-      region: detail === 'country' ? null : regionOf(key, country),
-      city: detail === 'city' ? cityOf(key) : null,
+      region: detail === 'country' ? null : regionOf(record, country),
+      city: detail === 'city' ? cityOf(record) : null,
     })
   })
-  const factsOf = ({ table }: Finder) =>
-    remember((key: unknown) => (table === null ? networkFactsOf(key) : factsOfRow(table, key as number)))
+  const noFacts = networkFactsOf(null)
+  const factsOf = ({ table, read }: Finder) => {
+    const known = remember((key, address) =>
+      table === null ? networkFactsOf(read(address)) : factsOfRow(table, key),
+    )
+    return (key: number, address: Uint8Array) => (key === 0 ? noFacts : known(key, address))
+  }
   const sources = [
     { finder: networks, facts: factsOf(networks) },
     { finder: companies, facts: factsOf(companies) },
     // An Enterprise file, or IPinfo Lite.
     ...(knowsNetworks(databases.city) ? [{ finder: places, facts: factsOf(places) }] : []),
   ]
-  const cloudOf = remember((row: number) => {
+  const cloudOf = remember((row) => {
     const [provider = '', region = '', use = ''] = clouds.table?.row(row) ?? []
     return { provider, region, use }
   })
-  const overrideOf = remember((row: number) => {
+  const overrideOf = remember((row) => {
     const [company = '', domain = '', type = ''] = overrides.table?.row(row) ?? []
     return { company, domain, type }
   })
   const nowhereAtAll: Geo = Object.freeze({ country: null, region: null, city: null })
 
-  // One number for each record that is known, so that a list of numbers names what all files say together.
-  const numbers = new Map<unknown, number>()
-  const findings = new Map<string, NetworkFinding>()
-  function numberOf(key: unknown): number {
-    let number = numbers.get(key)
-    if (number === undefined) {
-      number = numbers.size + 1
-      numbers.set(key, number)
+  const findings = new Map<number | string, NetworkFinding>()
+  const isPlain = sources.length === 1 && clouds === nowhere && overrides === nowhere
+  const special = classifyNetwork({ isSpecial: true, facts: noFacts, cloud: null, override: null })
+
+  function find(name: number | string, make: () => NetworkFinding): NetworkFinding {
+    let finding = findings.get(name)
+    if (finding === undefined) {
+      finding = make()
+      if (findings.size >= maxCachedRecords) findings.clear()
+      findings.set(name, finding)
     }
-    return number
+    return finding
   }
 
   return {
     geo(address) {
       if (isSpecialUse(address)) return nowhereAtAll
       const key = places.find(address)
-      return key === null ? nowhereAtAll : placeOf(key)
+      return key === 0 ? nowhereAtAll : placeOf(key, address)
     },
     network(address) {
-      // Between two names, so that no name is made of numbers of before and after.
-      if (numbers.size >= maxCachedRecords) {
-        numbers.clear()
-        findings.clear()
-      }
+      const override = overrides.find(address)
       const isSpecial = isSpecialUse(address)
+      if (isSpecial && override === 0) return special
       const keys = isSpecial ? [] : sources.map(({ finder }) => finder.find(address))
-      const cloud = isSpecial ? null : (clouds.find(address) as number | null)
-      const override = overrides.find(address) as number | null
-      let name = isSpecial ? 'special' : `${cloud ?? ''}`
-      name += `/${override ?? ''}`
-      for (const key of keys)
-        name += typeof key === 'object' && key !== null ? `/${numberOf(key)}` : `/r${key}`
-      let finding = findings.get(name)
-      if (finding === undefined) {
-        finding = classifyNetwork({
+      const cloud = isSpecial ? 0 : clouds.find(address)
+      // What all files say together, named by their numbers.
+      const name = isPlain ? keys[0]! : `${isSpecial}/${override}/${cloud}/${keys.join('/')}`
+      return find(name, () =>
+        classifyNetwork({
           isSpecial,
-          facts: mergeFacts(keys.map((key, place) => sources[place]!.facts(key))),
-          cloud: cloud === null ? null : cloudOf(cloud),
-          override: override === null ? null : overrideOf(override),
-        })
-        if (findings.size >= maxCachedRecords) findings.clear()
-        findings.set(name, finding)
-      }
-      return finding
+          facts: mergeFacts(keys.map((key, place) => sources[place]!.facts(key, address))),
+          cloud: cloud === 0 ? null : cloudOf(cloud, address),
+          override: override === 0 ? null : overrideOf(override, address),
+        }),
+      )
     },
     data: { city_built_at: timeOf(databases.city), asn_built_at: timeOf(databases.asn) },
     failures: () => ({ city: places.failures(), asn: networks.failures(), company: companies.failures() }),
