@@ -24,8 +24,10 @@ export type ProxyThreadData = {
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
 }
 
-/** To the thread; told again, the shorter time counts. */
-export type ProxyCommand = { type: 'stop'; deadlineMs: number }
+/** To the thread. */
+export type ProxyCommand =
+  /** Told again, the shorter time counts. */
+  { type: 'stop'; deadlineMs: number } | { type: 'token-keys'; keys: readonly string[] }
 
 /** From the thread. */
 export type ProxyMessage =
@@ -70,6 +72,7 @@ try {
   })
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
+    else proxy.setTokenKeys(command.keys)
   })
   tell({ type: 'listening', threadId: readThreadId() })
 

@@ -58,7 +58,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   const privatePlan = createPrivateManifests(options)
 
   const relayAsIs = (exchange: Exchange): void => {
-    const plan = exchange.isShared ? plainPlan : privatePlan
+    const plan = exchange.authorization === null ? plainPlan : privatePlan
     startRelay(upstreams, options.relay, exchange, plan, askAsIs(exchange))
   }
 
@@ -232,7 +232,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   return {
     serve(exchange) {
       const { reference } = exchange.record
-      if (!exchange.isShared) relayAsIs(exchange)
+      if (exchange.authorization !== null) relayAsIs(exchange)
       else if (!isDigest(reference)) serveTag(exchange)
       else if (/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/.test(reference)) serveDigest(exchange, reference)
       else relayAsIs(exchange)
@@ -253,7 +253,13 @@ function askOwn(exchange: Exchange, method: 'GET' | 'HEAD', reference: string, a
 function askAsIs(exchange: Exchange): Ask {
   const method = exchange.isHead ? 'HEAD' : 'GET'
   const place = `manifests/${exchange.record.reference}`
-  return askFor(exchange, method, place, exchange.upstreamHeaders, exchange.isShared && !exchange.isHead)
+  return askFor(
+    exchange,
+    method,
+    place,
+    exchange.upstreamHeaders,
+    exchange.authorization === null && !exchange.isHead,
+  )
 }
 
 function blockFor(block: Buffer, isStale: boolean): Buffer {

@@ -11,6 +11,7 @@ import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
 import { createPassages } from './passages.ts'
+import { createPassthrough } from './passthrough.ts'
 import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
 import { sendError } from './respond.ts'
@@ -23,6 +24,8 @@ import { createUpstreams } from './upstream.ts'
 export type Proxy = {
   /** New connections are refused, `/readyz` fails; requests in flight go on. */
   stopListening(): void
+  /** 32 bytes in hex each, the first signs. */
+  setTokenKeys(keys: readonly string[]): void
   /** Requests in flight. */
   active(): number
   /** Ends what is left, and leaves its records. */
@@ -66,14 +69,18 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     holdBytes,
     counters,
   }
+  const tokens = createTokens(options.tokenKeys)
+  const routes = createRouteTable(config)
+  const passthrough = createPassthrough({ ...options, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
-    routes: createRouteTable(config),
+    routes,
+    passthrough,
     proxies,
     admission,
     warnForwarded: createForwardedWarning(options.log),
     streamRanges: createTrustedProxies(config.streamRanges),
-    tokens: createTokens(options.tokenKeys),
+    tokens,
     exchanges,
     upstreams,
     manifests: createManifests({
@@ -146,11 +153,12 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       stopping = true
       server.stopListening()
     },
+    setTokenKeys: tokens.setKeys,
     active: exchanges.active,
     async close() {
       server.close()
       exchanges.close()
-      await upstreams.close()
+      await Promise.all([upstreams.close(), passthrough.close()])
     },
   }
 }

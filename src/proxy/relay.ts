@@ -4,6 +4,7 @@
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
 import { type Ask, recordSource } from './ask.ts'
+import { refuseAccess } from './auth.ts'
 import { type BodyCheck, createBodyCheck } from './body-check.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
@@ -30,6 +31,8 @@ export type RelayOptions = AnswerOptions & {
   counters: Pick<ProxyCounters, 'countUpstreamError'>
 }
 
+// An error body has a few hundred bytes.
+const maxDrainedBytes = 16 * 1024
 // RFC 9110 15: no class of statuses lies above.
 export const maxStatus = 599
 
@@ -53,6 +56,7 @@ export class Relay implements Sink, Sender {
   #check: BodyCheck | null = null
   #held: Buffer[] = []
   #heldBytes = 0
+  #drains = false
 
   constructor(options: RelayOptions, exchange: Exchange, plan: RelayPlan, ask: Ask, hops: number) {
     this.#options = options
@@ -75,7 +79,7 @@ export class Relay implements Sink, Sender {
     const block = status <= maxStatus ? passDown(raw, this.fields) : null
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
-    if (status === 401 || status === 403) return this.refuse(localErrors.nameUnknown)
+    if (status === 401 || status === 403) return this.#refuseAccess(status)
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
@@ -88,6 +92,7 @@ export class Relay implements Sink, Sender {
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
+    if (this.#drains) return
     if (this.exchange.over) return call.abort()
     if (this.#mode === 'relay') return this.#answer.write(chunk)
     if (this.#mode === 'check') {
@@ -137,6 +142,17 @@ export class Relay implements Sink, Sender {
   refuse(error: LocalError, outcome: Outcome = 'reject'): void {
     this.takeOver()
     if (!this.exchange.over) sendError(this.#options.exchanges, this.exchange, error, outcome)
+  }
+
+  #refuseAccess(status: 401 | 403): void {
+    const asked = this.exchange.authorization !== null && this.ask.origin === ''
+    if (!asked) return this.refuse(localErrors.nameUnknown)
+    this.#mode = 'taken'
+    // Every pull begins with such an answer: a short one is read to its end, so that its connection can be used again.
+    this.#drains = Number(this.fields.contentLength || maxDrainedBytes + 1) <= maxDrainedBytes
+    if (!this.#drains) this.#call?.abort()
+    if (!this.exchange.over)
+      refuseAccess(this.#options.exchanges, this.exchange, status, this.fields.challenge)
   }
 
   /** The plan answers itself: the upstream's body is not wanted. */

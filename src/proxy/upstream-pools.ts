@@ -5,7 +5,7 @@ import { rootCertificates } from 'node:tls'
 import { Agent, Pool } from 'undici'
 import type { Config } from '../config/types.ts'
 import { lookupPublic } from './public-host.ts'
-import { createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
+import { type AuthProblem, createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
 import { createUpstreamHealth, type UpstreamHealth } from './upstream-health.ts'
 
 /** Shared by all entries of `Config.upstreams` that are one registry. */
@@ -34,7 +34,10 @@ const bodyTimeoutMs = 60_000
 // Registries and load balancers keep idle connections for a minute or more; the stale one is retried.
 const keepAliveTimeoutMs = 30_000
 
-export function createUpstreamPools(config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>) {
+export function createUpstreamPools(
+  config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>,
+  onAuthProblem: (upstream: number, problem: AuthProblem) => void,
+) {
   const { firstByteTimeoutMs } = config.limits
   const options = {
     allowH2: false,
@@ -87,13 +90,15 @@ export function createUpstreamPools(config: Pick<Config, 'upstreams' | 'limits' 
   }
 
   const list = config.upstreams.map(
-    ({ origin, ca }): Upstream => ({
+    ({ origin, ca, credentials }, index): Upstream => ({
       shared: poolOf(origin, ca ?? null),
       auth: createUpstreamAuth({
         origin,
         ca: ca ?? null,
+        credentials,
         timeoutMs: Math.min(15_000, firstByteTimeoutMs),
         now: Date.now,
+        onProblem: (problem) => onAuthProblem(index, problem),
       }),
       health: createUpstreamHealth(),
       reportedMs: 0,

@@ -82,22 +82,24 @@ function heartbeatsOf(request: RequestEvent): Heartbeat[] {
   return beats
 }
 
-/** The session of each request of an operation: one nonce, containerd's two, or the client itself. */
+const hexOf = (text: string): string => Buffer.from(text.padEnd(16, '.')).toString('hex')
+
+/** The session of each request of an operation: the client itself, containerd's two tokens, or one. */
 function createSessionIds(random: Random, index: number, client: string): (method: string) => string {
-  const hex = (text: string) => Buffer.from(text.padEnd(16, '.')).toString('hex')
-  const style = random.below(4)
-  if (style === 0) return () => hex(`client ${client}`)
-  if (style === 1) return (method) => hex(`${method} ${index}`)
-  // Few: some operations share their token, as those of builders do.
-  if (style === 2 && random.below(3) === 0) return () => hex(`shared ${random.below(3)}`)
-  return () => hex(`token ${index}`)
+  const style = random.below(3)
+  if (style === 0) return () => hexOf(`client ${client}`)
+  if (style === 1) return (method) => hexOf(`${method} ${index}`)
+  return () => hexOf(`token ${index}`)
 }
 
 export function createTraffic(random: Random, operations: number, spanSeconds: number): Traffic {
   const requests: RequestEvent[] = []
   for (let index = 0; index < operations; index += 1) {
-    const client = String(random.below(3))
-    const sessionOf = createSessionIds(random, index, client)
+    const sharedToken = random.below(6)
+    // Who keeps a token has an address of its own: of containerd's pairs it is no part.
+    const client = sharedToken < 3 ? String(7 + sharedToken) : String(random.below(3))
+    const sessionOf =
+      sharedToken < 3 ? () => hexOf(`shared ${sharedToken}`) : createSessionIds(random, index, client)
     let at = random.next() * spanSeconds
     const pace = [0.02, 0.4, 3][random.below(3)] as number
     for (const line of scripts[random.below(scripts.length)] as string[]) {

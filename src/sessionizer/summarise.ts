@@ -9,7 +9,7 @@ import { createPackageEvent } from './pull/package-event.ts'
 import { isTokenPull, type Pull } from './pull/pull.ts'
 import { compareFacts, isChallenge, orderFacts, parseReference } from './pull/request.ts'
 import type { KnownTag } from './pull/session.ts'
-import { createSurroundings, type EarlierEvent } from './pull/surroundings.ts'
+import { createSurroundings, type EarlierEvent, type OtherSessions } from './pull/surroundings.ts'
 import type { Fact, Graph, Summary } from './types.ts'
 
 export type SummaryInput = {
@@ -28,6 +28,8 @@ export type SummaryInput = {
   node: string
   /** Events that earlier runs made of this session (of the last 10 min): for attempts, batches and inferred tags. */
   earlier?: readonly EarlierEvent[]
+  /** Without it tags are inferred and attempts counted within this session alone. */
+  others?: OtherSessions
 }
 
 function checkedTags(earlier: readonly EarlierEvent[]): KnownTag[] {
@@ -64,7 +66,7 @@ export function summarise(input: SummaryInput): Summary {
   const counted = facts.filter((fact) => !isChallenge(fact))
   const pulls = joinFacts(counted, input.graph, input.idleMs, checkedTags(earlier))
   const settled = settledTokens(pulls, earlier)
-  const around = createSurroundings(pulls, earlier, input.idleMs)
+  const around = createSurroundings(pulls, earlier, input.idleMs, input.others ?? {})
   const summary: Summary = { finished: [], remaining: [], discarded: [] }
   for (const pull of pulls) {
     const factIds = pull.facts.map((fact) => fact.id)

@@ -5,7 +5,7 @@ import type { PackageEvent } from '../../record/events.ts'
 import { isClosedAt } from './closing.ts'
 import { judge } from './kind.ts'
 import { hashId, type Surroundings } from './package-event.ts'
-import { isTokenPull, type Pull } from './pull.ts'
+import { isRootRequest, isTokenPull, type Pull } from './pull.ts'
 
 /** CONTRACT 7, `attempts`: "within the 10 minutes before". */
 const attemptsMs = 600_000
@@ -19,20 +19,33 @@ export type EarlierEvent = Pick<
   'kind' | 'session_method' | 'session_ids' | 'started_at' | 'ended_at' | 'tag' | 'digest'
 >
 
+/**
+ * What other sessions tell of this one's client and repository, as far as the caller remembers it (`memory/`). Answers
+ * must depend on nothing that began after the time asked about.
+ */
+export type OtherSessions = {
+  /** See `TagHistory`. */
+  tagAt?(digest: string, timeMs: number): string | null
+  /** See `AttemptHistory`. */
+  failuresBefore?(tag: string, timeMs: number, besides: ReadonlySet<string>): number
+}
+
 /** One pull as others see it, from this run or an earlier one. */
 type Neighbour = {
   tag: string | null
   startMs: number
   failed: boolean
   token: boolean
-  /** When each of its sessions first took part: a pull can go on with another's token. */
+  /** When its tag was first known to be asked for with the token of each of its sessions. */
   sessions: ReadonlyMap<string, number>
 }
 
+/** Not when the pull began: what waited for its root is older, and it can go on with another's token. */
 function sessionStarts(pull: Pull): Map<string, number> {
+  const rootMs = pull.facts.find((fact) => isRootRequest(pull, fact))?.time ?? 0
   const starts = new Map<string, number>()
   for (const { sessionId, time } of pull.facts) {
-    starts.set(sessionId, Math.min(time, starts.get(sessionId) ?? time))
+    starts.set(sessionId, Math.max(rootMs, Math.min(time, starts.get(sessionId) ?? time)))
   }
   return starts
 }
@@ -131,13 +144,28 @@ function batchOf(pull: Pull, batches: Batches, idleMs: number): string | null {
   return other === undefined || isClosedAt(pull, other.startMs, idleMs) ? null : hashId('batch', [token])
 }
 
+/** A pull or check by digest: the tag is asked for at the time of its start. */
+function tagOf(pull: Pull, others: OtherSessions): string | null {
+  if (pull.origin !== 'root' || pull.tag !== null || pull.digest === null) return null
+  return others.tagAt?.(pull.digest, pull.startMs) ?? null
+}
+
+function failuresElsewhere(pull: Pull, others: OtherSessions): number {
+  return pull.tag === null ? 0 : (others.failuresBefore?.(pull.tag, pull.startMs, pull.sessionIds) ?? 0)
+}
+
 export function createSurroundings(
   pulls: readonly Pull[],
   earlier: readonly EarlierEvent[],
   idleMs: number,
+  others: OtherSessions,
 ): (pull: Pull) => Surroundings {
   const neighbours = [...earlier.map(ofEvent), ...pulls.map(ofPull)]
   const failures = collectFailures(neighbours)
   const batches = collectBatches(neighbours)
-  return (pull) => ({ attempts: countAttempts(pull, failures), batchId: batchOf(pull, batches, idleMs) })
+  return (pull) => ({
+    attempts: countAttempts(pull, failures) + failuresElsewhere(pull, others),
+    batchId: batchOf(pull, batches, idleMs),
+    tag: tagOf(pull, others),
+  })
 }
