@@ -47,6 +47,7 @@ const contract = {
 /** Ours beyond the contract: every drop is counted. */
 const additions = {
   waybill_log_dropped_records_total: ['counter', 'reason'],
+  waybill_proxy_refused_total: ['counter', 'reason'],
   waybill_sessions_late_facts_total: ['counter', ''],
 } as const
 
