@@ -24,8 +24,10 @@ export type ProxyThreadData = {
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
 }
 
-/** To the thread; told again, the shorter time counts. */
-export type ProxyCommand = { type: 'stop'; deadlineMs: number }
+/** To the thread. */
+export type ProxyCommand =
+  /** Told again, the shorter time counts. */
+  { type: 'stop'; deadlineMs: number } | { type: 'token-keys'; keys: readonly string[] }
 
 /** From the thread. */
 export type ProxyMessage =
@@ -33,6 +35,8 @@ export type ProxyMessage =
   | { type: 'listening'; threadId: number | null }
   | { type: 'failed'; code: string; message: string }
   | { type: 'manifest'; notice: ManifestNotice }
+  /** An upstream (index of the config) led to this host; at most once a minute for each. */
+  | { type: 'redirect-host'; upstream: number; host: string; seenMs: number }
   | { type: 'stopped'; cutOff: number }
 
 const data = workerData as ProxyThreadData
@@ -63,10 +67,12 @@ try {
       if (failure === null) upstreams[index]?.succeeded()
       else upstreams[index]?.failed(dependencyReason(failure))
     },
+    reportRedirectHost: (upstream, host, seenMs) => tell({ type: 'redirect-host', upstream, host, seenMs }),
     log,
   })
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
+    else proxy.setTokenKeys(command.keys)
   })
   tell({ type: 'listening', threadId: readThreadId() })
 

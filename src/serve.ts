@@ -12,14 +12,15 @@ import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
 import { createMetrics, type LogState } from './ops/metrics.ts'
+import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
-import { type KeyStore, loadTokenKeys } from './proxy/token-keys.ts'
-import { connectRedis } from './sessionizer/redis-client.ts'
+import type { TokenKeys } from './proxy/token-keys.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
 import { readCertificateEnds } from './tls-certificates.ts'
+import { startTokenKeys } from './token-keys.ts'
 import { version } from './version.ts'
 import { type GeoDatabase, loadDatabase } from './workers/geo-database.ts'
 import { createKeyring } from './workers/keyring.ts'
@@ -28,7 +29,6 @@ import { createKeyring } from './workers/keyring.ts'
 const graceMs = 25_000
 /** What running downloads get of it; the rest is for the records they leave. */
 const downloadsMs = 15_000
-const redisWaitMs = 3000
 
 export type ServeOptions = {
   config: Config
@@ -56,7 +56,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     city: await loadGeo('geo:city', config.geo.city, dependencies, log),
     asn: await loadGeo('geo:asn', config.geo.asn, dependencies, log),
   }
-  const tokenKeys = await findTokenKeys(config, folder, log)
+  let tellKeys = (_keys: readonly string[]): void => undefined
+  const tokenKeys = await findTokenKeys(config, folder, log, (keys) => tellKeys(keys))
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
   const pipeline = await createPipeline({
@@ -87,6 +88,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     tls: readCertificateEnds(config.listen),
   })
   let threadIds: readonly (number | null)[] = []
+  const redirectHosts = createRedirectHostList(config.upstreams.map(({ host }) => host))
   const admin = await createAdminServer({
     ...config.admin,
     metrics: metrics.render,
@@ -96,6 +98,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       dependencies: Object.fromEntries(dependencies.names.map((name) => [name, dependencies.report(name)])),
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
+        redirect_hosts: redirectHosts.describe(),
         log: describeLog(pipeline.log()),
         threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
@@ -106,16 +109,19 @@ export async function serve(options: ServeOptions): Promise<number> {
     data: memory.rings.map(({ number, sab }, index) => ({
       config,
       number,
-      tokenKeys,
+      tokenKeys: tokenKeys.keys(),
       ring: sab,
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
       dependencies: { names: dependencies.names, sab: dependencies.sab },
     })),
     onManifest: pipeline.keepManifest,
+    onRedirectHost: redirectHosts.see,
     log,
   })
   threadIds = proxies.ids
+  tellKeys = proxies.setTokenKeys
+  tellKeys(tokenKeys.keys())
   enter('serving')
   const urls = config.listen.map(
     ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,
@@ -161,6 +167,7 @@ export async function serve(options: ServeOptions): Promise<number> {
           watch.close()
           dependencyWatch.close()
           keyring.close()
+          tokenKeys.close()
           folder.release()
         },
       },
@@ -230,32 +237,17 @@ async function loadGeo(
   return null
 }
 
-/** Through Redis when there is one, so that every node reads every node's tokens. */
-async function findTokenKeys(config: Config, folder: DataFolder, log: Logger): Promise<string[]> {
-  const redis = config.redis && !config.tokenKeys ? connectRedis({ ...config.redis, log }) : null
-  const store: KeyStore | null = redis && {
-    async setIfAbsent(key, value) {
-      await redis.ready(redisWaitMs)
-      await redis.client.set(key, value, 'NX')
-      return (await redis.client.get(key)) ?? value
-    },
-  }
+async function findTokenKeys(
+  config: Config,
+  folder: DataFolder,
+  log: Logger,
+  onKeys: (keys: readonly string[]) => void,
+): Promise<TokenKeys> {
   try {
-    return await loadTokenKeys({
-      configured: config.tokenKeys,
-      dataFolder: config.data,
-      store,
-      warn: (error) =>
-        log.warn(
-          { err: error },
-          "the token key that nodes share was not read from Redis: this node's own is used",
-        ),
-    })
+    return await startTokenKeys({ config, log, onKeys })
   } catch (error) {
     folder.release()
-    throw new StartError(`data: ${(error as Error).message}`)
-  } finally {
-    redis?.close()
+    throw error
   }
 }
 

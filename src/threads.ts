@@ -17,6 +17,8 @@ export type ProxyThreads = {
   ids: readonly (number | null)[]
   /** Resolves when all have ended; `deadlineMs` is what running requests get. */
   stop(deadlineMs: number): Promise<void>
+  /** In hex, the first signs. */
+  setTokenKeys(keys: readonly string[]): void
   /** Takes the rest of that time away. */
   hurry(): void
 }
@@ -24,6 +26,8 @@ export type ProxyThreads = {
 export async function startProxyThreads(options: {
   data: readonly ProxyThreadData[]
   onManifest(notice: ManifestNotice): void
+  /** `upstream`: index into `Config.upstreams`. */
+  onRedirectHost(upstream: number, host: string, seenMs: number): void
   log: Logger
 }): Promise<ProxyThreads> {
   const threads = options.data.map((workerData) => {
@@ -37,6 +41,8 @@ export async function startProxyThreads(options: {
         if (message.type === 'listening') resolve(message.threadId)
         else if (message.type === 'failed') reject(new StartError(message.message))
         else if (message.type === 'manifest') options.onManifest(message.notice)
+        else if (message.type === 'redirect-host')
+          options.onRedirectHost(message.upstream, message.host, message.seenMs)
         else if (message.cutOff > 0) options.log.warn({ cutOff: message.cutOff }, 'requests were cut off')
       })
       worker.on('error', reject)
@@ -44,16 +50,22 @@ export async function startProxyThreads(options: {
     })
     return { worker, exited, listening }
   })
-  const tell = (deadlineMs: number): void => {
-    for (const { worker } of threads) worker.postMessage({ type: 'stop', deadlineMs } satisfies ProxyCommand)
+  const command = (message: ProxyCommand): void => {
+    for (const { worker } of threads) worker.postMessage(message)
   }
+  const tell = (deadlineMs: number): void => command({ type: 'stop', deadlineMs })
   const stop = async (deadlineMs: number): Promise<void> => {
     tell(deadlineMs)
     await Promise.all(threads.map(({ exited }) => exited))
   }
   try {
     const ids = await Promise.all(threads.map(({ listening }) => listening))
-    return { ids, stop, hurry: () => tell(0) }
+    return {
+      ids,
+      stop,
+      setTokenKeys: (keys) => command({ type: 'token-keys', keys }),
+      hurry: () => tell(0),
+    }
   } catch (error) {
     await stop(0)
     throw error

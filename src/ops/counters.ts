@@ -5,6 +5,8 @@ import {
   codeLabels,
   histogramSlots,
   proxyCountersBytes,
+  type RefusalReason,
+  refusalReasons,
   scalars,
   slots,
   statusCodes,
@@ -31,6 +33,8 @@ export type ProxyCounters = {
   connectionClosed(): void
   /** A forwarding header came from a peer that is no trusted proxy. */
   countUntrustedForwarded(): void
+  /** A connection or a request was refused by a limit, or a PROXY header by its rules. */
+  countRefusal(reason: RefusalReason): void
   /** At the end of each upstream answer; `index` is that of `Config.upstreams`. */
   countUpstream(index: number, status: number, durationMs: number): void
   /** `reason`: index into `upstreamErrorReasons`, or the reason itself. */
@@ -42,9 +46,9 @@ export type ProxyCounters = {
 const codes = codeLabels.length
 const otherCode = codes - 1
 const otherReason = upstreamErrorReasons.length - 1
-const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot] = scalars.map(
+const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot, refusalsSlot] = scalars.map(
   (_, index) => slots.scalars + index,
-) as [number, number, number, number]
+) as [number, number, number, number, number]
 
 // A table instead of a search or a Map: one byte load a request.
 const codeOfStatus = new Uint8Array(1000).fill(otherCode)
@@ -112,6 +116,9 @@ export function createProxyCounters(options: { sab: SharedArrayBuffer; upstreams
     },
     countUntrustedForwarded() {
       view[untrustedSlot]! += 1
+    },
+    countRefusal(reason) {
+      view[refusalsSlot + refusalReasons.indexOf(reason)]! += 1
     },
     countUpstream(index, status, durationMs) {
       const start = upstreamStart(index)

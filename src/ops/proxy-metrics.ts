@@ -1,4 +1,5 @@
 /** The metrics that proxy threads count: requests of clients and requests to upstreams. */
+import { refusalReasons } from './counter-layout.ts'
 import { bucketBoundsSeconds, type CounterTotals, type Sample } from './counter-totals.ts'
 import type { MetricDefinition } from './metric-registry.ts'
 
@@ -52,6 +53,13 @@ export function proxyMetrics(totals: () => CounterTotals): MetricDefinition[] {
       type: 'counter',
       help: 'Requests whose forwarding headers were ignored: they came from no trusted proxy.',
       collect: () => one(totals().scalar('untrustedForwarded')),
+    },
+    {
+      name: 'waybill_proxy_refused_total',
+      type: 'counter',
+      help: 'Connections and requests that a limit or a rule of the PROXY protocol turned away, by reason.',
+      labelNames: ['reason'],
+      collect: () => refusalReasons.map((reason) => ({ labels: { reason }, value: totals().scalar(reason) })),
     },
   ]
 }

@@ -33,6 +33,12 @@ export const localErrors = {
   badRequest: describe(400, 'UNSUPPORTED', 'the request is not one that this registry can read'),
   hasBody: describe(400, 'UNSUPPORTED', 'this registry takes no request bodies'),
   unauthorized: describe(401, 'UNAUTHORIZED', 'authentication required'),
+  severalRegistries: describe(
+    400,
+    'UNSUPPORTED',
+    'one token cannot be for repositories of several registries: ask for one for each',
+  ),
+  denied: describe(403, 'DENIED', 'requested access to the resource is denied'),
   noCredentials: describe(
     401,
     'UNAUTHORIZED',
@@ -45,6 +51,7 @@ export const localErrors = {
   readOnly: describe(405, 'UNSUPPORTED', "this front is read-only: push to the registry's own name"),
   loop: describe(508, 'UNSUPPORTED', 'the request came back to the front that sent it'),
   tooMany: describe(429, 'TOOMANYREQUESTS', 'the registry asks to slow down', 60),
+  tooManyOfClient: describe(429, 'TOOMANYREQUESTS', 'too many requests of this client at once', 5),
   overloaded: describe(503, 'TOOMANYREQUESTS', 'too many requests at once', 1),
   stopping: describe(503, 'UNSUPPORTED', 'this front is stopping', 1),
   upstreamFailed: describe(502, 'UNSUPPORTED', 'the registry behind this front could not be reached'),

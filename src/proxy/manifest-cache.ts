@@ -5,6 +5,8 @@
 export type CachedManifest = {
   digest: string
   mediaType: string
+  /** As the upstream wrote it; '' without one. */
+  etag: string
   bytes: Buffer
   /** Value of the first header line, `Via`, and all further lines, as they go to clients. */
   block: Buffer
@@ -16,6 +18,7 @@ export type CachedManifest = {
 
 export type ManifestCache = {
   get(key: string): CachedManifest | undefined
+  has(key: string): boolean
   put(key: string, entry: CachedManifest): void
   delete(key: string): void
 }
@@ -44,6 +47,7 @@ export function createManifestCache(maxBytes: number): ManifestCache {
       }
       return entry
     },
+    has: (key) => entries.has(key),
     put(key, entry) {
       remove(key)
       if (sizeOf(entry) > maxBytes) return

@@ -1,21 +1,31 @@
 /**
  * Builds the proxy of one thread from its parts.
  */
+
+import type { Domain } from '../config/types.ts'
+import { createAdmission, createOpenRate } from './admission.ts'
 import { createBlobs } from './blobs.ts'
-import { createTrustedProxies } from './client-address.ts'
+import { canonicalAddress, createTrustedProxies } from './client-address.ts'
+import { localErrors } from './errors.ts'
 import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
+import { createPassages } from './passages.ts'
+import { createPassthrough } from './passthrough.ts'
+import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
+import { sendError } from './respond.ts'
 import { createRouteTable } from './route.ts'
 import { createServer } from './server.ts'
 import { createTokens } from './tokens.ts'
-import type { ProxyOptions } from './types.ts'
+import type { Log, ProxyOptions } from './types.ts'
 import { createUpstreams } from './upstream.ts'
 
 export type Proxy = {
   /** New connections are refused, `/readyz` fails; requests in flight go on. */
   stopListening(): void
+  /** 32 bytes in hex each, the first signs. */
+  setTokenKeys(keys: readonly string[]): void
   /** Requests in flight. */
   active(): number
   /** Ends what is left, and leaves its records. */
@@ -24,15 +34,32 @@ export type Proxy = {
 
 // A body that has to be rewritten is held whole; a list of tags is far smaller.
 const holdBytes = 8 * 1024 * 1024
+// Twice the upstream's own time for a token or a manifest that is asked for first, and once for the answer itself.
+const waits = 3
+// uWebSockets.js closes a connection without a request after 10 s, looking every 4 s, so whoever holds more than
+// was opened in two of these has requests under way.
+const openWindowMs = 15_000
+const forwardedWarningMs = 3_600_000
 
 export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   const { config, counters, threads } = options
   const { limits } = config
   let stopping = false
+  const ofThread = (limit: number): number => Math.max(1, Math.floor(limit / threads))
+  const maxConnections = ofThread(limits.connections)
+  const perClient = Math.max(1, Math.ceil(limits.connectionsPerClient / threads))
+  const admission = createAdmission(perClient)
+  const proxies = createTrustedProxies(config.trustedProxies)
   const exchanges = createExchanges({
     counters,
     records: options.records,
     heartbeatMs: Math.max(200, Math.floor(config.sessions.idleMs / 3)),
+    waitMs: waits * limits.firstByteTimeoutMs,
+    expire(exchange) {
+      exchange.sender?.abandon()
+      sendError(exchanges, exchange, localErrors.upstreamSlow, 'relay')
+    },
+    leave: admission.leave,
   })
   const upstreams = createUpstreams(options)
   const relay: RelayOptions = {
@@ -40,12 +67,20 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     minRateBytes: limits.minRateBytes,
     requestTimeoutMs: limits.requestTimeoutMs,
     holdBytes,
+    counters,
   }
+  const tokens = createTokens(options.tokenKeys)
+  const routes = createRouteTable(config)
+  const passthrough = createPassthrough({ ...options, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
-    routes: createRouteTable(config),
-    proxies: createTrustedProxies(config.trustedProxies),
-    tokens: createTokens(options.tokenKeys),
+    routes,
+    passthrough,
+    proxies,
+    admission,
+    warnForwarded: createForwardedWarning(options.log),
+    streamRanges: createTrustedProxies(config.streamRanges),
+    tokens,
     exchanges,
     upstreams,
     manifests: createManifests({
@@ -63,17 +98,51 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       relay,
       origins: config.upstreams.map(({ origin }) => origin),
       redirectHosts: config.redirectHosts,
+      ownHosts: ownHosts(config.domains),
+      seenHosts: createRedirectHosts({ report: options.reportRedirectHost, now: Date.now }),
     }),
     relay,
     counters,
     isStopping: () => stopping,
   })
+  const refused = (reason: 'connections' | 'client_connections' | 'proxy_header'): void =>
+    counters.countRefusal(reason)
+
+  // uWebSockets.js does not say whose connection has closed, so a client's are not counted but guessed from
+  // above by how many it opened lately; and only where connections run short, so that no guess hurts anybody.
+  const opened = createOpenRate(perClient, openWindowMs)
+  const admits = (peer: ArrayBuffer, connections: number): boolean => {
+    if (connections > maxConnections) {
+      refused('connections')
+      return false
+    }
+    const address = canonicalAddress(peer)
+    const exceeds = opened.exceeds(address, performance.now())
+    if (!exceeds || connections <= maxConnections / 2 || proxies.trusts(address)) return true
+    refused('client_connections')
+    return false
+  }
+
+  const openPassages = () => {
+    const connections = createAdmission(perClient)
+    return createPassages({
+      proxies,
+      maxConnections,
+      admit(address) {
+        const ticket = connections.tryEnter(address)
+        return ticket < 0 ? null : () => connections.leave(ticket)
+      },
+      refused,
+    })
+  }
+
   const server = await createServer({
     listen: config.listen,
-    maxConnections: Math.max(1, Math.floor(limits.connections / threads)),
+    passages: config.proxyProtocol ? openPassages() : null,
     handler: {
       request: front.request,
       aborted: exchanges.abort,
+      admits,
       connectionOpened: counters.connectionOpened,
       connectionClosed: counters.connectionClosed,
       failed: (error) => options.log.error({ err: error }, 'a request could not be answered'),
@@ -84,11 +153,30 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       stopping = true
       server.stopListening()
     },
+    setTokenKeys: tokens.setKeys,
     active: exchanges.active,
     async close() {
       server.close()
       exchanges.close()
-      await upstreams.close()
+      await Promise.all([upstreams.close(), passthrough.close()])
     },
   }
+}
+
+/** Once an hour at most, and without an address: the operator alone can know whether that proxy is his. */
+function createForwardedWarning(log: Log): () => void {
+  let warnedMs = Number.NEGATIVE_INFINITY
+  return () => {
+    const nowMs = performance.now()
+    if (nowMs - warnedMs < forwardedWarningMs) return
+    warnedMs = nowMs
+    log.warn({}, 'X-Forwarded-For from a private address that is not in trustedProxies is ignored')
+  }
+}
+
+function ownHosts(domains: readonly Domain[]): string[] {
+  return domains.flatMap(({ host, publicUrl }) => [
+    ...(host === null ? [] : [host]),
+    ...(publicUrl === null ? [] : [new URL(publicUrl).hostname]),
+  ])
 }

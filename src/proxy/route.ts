@@ -3,11 +3,19 @@
  */
 import type { Config, Domain, Route } from '../config/types.ts'
 
-export type Resolved = {
+export type Place = {
   /** Index into `Config.upstreams`. */
   upstream: number
   upstreamRepository: string
+}
+
+export type Resolved = Place & {
   blobs: 'redirect' | 'stream'
+  public: boolean
+  /** Asked when the first one fails. */
+  fallback: Place | null
+  /** Names (upstream, repository) and the fallback's: what a cache may be keyed by. */
+  scope: string
 }
 
 export type RouteTable = {
@@ -15,21 +23,38 @@ export type RouteTable = {
   findDomain(host: string): number
   /** null: no route serves this repository. */
   findRoute(domain: number, repository: string): Resolved | null
+  /** Another config; `active`: indexes of the domains that are served, null: all. */
+  replace(config: RoutedConfig, active: readonly number[] | null): void
 }
+
+export type RoutedConfig = Pick<Config, 'domains' | 'upstreams'>
 
 // Resolved names are kept, as the same few repositories are asked for again and again.
 const maxRemembered = 4096
 
-export function createRouteTable(config: Pick<Config, 'domains' | 'upstreams'>): RouteTable {
-  const byHost = new Map<string, number>()
+export function createRouteTable(given: RoutedConfig): RouteTable {
+  let config = given
+  /** Hosts, and suffixes with `*.` before them. */
+  let byHost = new Map<string, number>()
   let anyHost = -1
-  for (const [index, domain] of config.domains.entries()) {
-    if (domain.host === null) anyHost = index
-    else byHost.set(domain.host, index)
+  let remembered: Map<string, Resolved>[] = []
+
+  const replace: RouteTable['replace'] = (next, active) => {
+    config = next
+    byHost = new Map()
+    anyHost = -1
+    for (const index of active ?? next.domains.keys()) {
+      const host = next.domains[index]?.host
+      if (host === null) anyHost = index
+      else if (host !== undefined) byHost.set(host, index)
+    }
+    remembered = next.domains.map(() => new Map())
   }
-  const remembered: Map<string, Resolved>[] = config.domains.map(() => new Map())
+  replace(given, null)
+
   return {
-    findDomain: (host) => byHost.get(host) ?? anyHost,
+    replace,
+    findDomain: (host) => byHost.get(host) ?? findSuffix(byHost, host) ?? anyHost,
     findRoute(domain, repository) {
       const known = remembered[domain]?.get(repository)
       if (known) return known
@@ -44,6 +69,15 @@ export function createRouteTable(config: Pick<Config, 'domains' | 'upstreams'>):
   }
 }
 
+/** From the first dot on: the longest suffix comes first. */
+function findSuffix(byHost: ReadonlyMap<string, number>, host: string): number | undefined {
+  for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+    const index = byHost.get(`*${host.slice(dot)}`)
+    if (index !== undefined) return index
+  }
+  return undefined
+}
+
 function resolve(
   domain: Domain | undefined,
   upstreams: Config['upstreams'],
@@ -52,15 +86,28 @@ function resolve(
   for (const route of domain?.routes ?? []) {
     const matched = matchPattern(route.repository, repository)
     if (matched === null) continue
-    const upstreamRepository = nameUpstream(route, matched)
-    const hub = upstreams[route.upstream]?.dockerHub && !upstreamRepository.includes('/')
+    const own = placeOf(route, matched, upstreams)
+    const fallback = route.fallback && placeOf(route.fallback, matched, upstreams)
     return {
-      upstream: route.upstream,
-      upstreamRepository: hub ? `library/${upstreamRepository}` : upstreamRepository,
+      ...own,
       blobs: route.blobs,
+      public: route.public,
+      fallback,
+      scope: `${scopeOf(own)}${fallback ? ` ${scopeOf(fallback)}` : ''}`,
     }
   }
   return null
+}
+
+function placeOf(
+  target: Pick<Route, 'upstream' | 'upstreamRepository'>,
+  matched: string,
+  upstreams: Config['upstreams'],
+): Place {
+  const stars = target.upstreamRepository.includes('**') ? '**' : '*'
+  const name = target.upstreamRepository.replace(stars, () => matched)
+  const hub = upstreams[target.upstream]?.dockerHub && !name.includes('/')
+  return { upstream: target.upstream, upstreamRepository: hub ? `library/${name}` : name }
 }
 
 /** What the pattern's wildcard stands for in `repository` ('' without a wildcard); null: no match. */
@@ -76,7 +123,6 @@ export function matchPattern(pattern: string, repository: string): string | null
   return wide || !matched.includes('/') ? matched : null
 }
 
-function nameUpstream(route: Route, matched: string): string {
-  const stars = route.upstreamRepository.includes('**') ? '**' : '*'
-  return route.upstreamRepository.replace(stars, () => matched)
+function scopeOf(place: Place): string {
+  return `${place.upstream} ${place.upstreamRepository}`
 }

@@ -2,6 +2,14 @@
 
 const hexText = /^(?:[0-9a-f]{2}){4,}$/
 const timeText = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+const timeLength = 24
+
+function isTime(value: string): boolean {
+  if (value.length !== timeLength || !timeText.test(value)) return false
+  const timeMs = Date.parse(value)
+  return !Number.isNaN(timeMs) && new Date(timeMs).toISOString() === value
+}
+
 // A string's head is its length in bytes and its kind.
 const kinds = { none: 0, text: 1, hex: 2, time: 3 } as const
 /** No field of a request event comes near; a bound keeps the scratch space bounded. */
@@ -51,16 +59,17 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
     text(value) {
       if (value === null) {
         writer.varint(kinds.none)
-      } else if (timeText.test(value) && new Date(value).toISOString() === value) {
+      } else if (isTime(value)) {
         writer.varint(kinds.time)
         writer.uint48(Date.parse(value))
       } else if (value.length <= 2 * maxTextBytes && hexText.test(value)) {
         writer.varint((value.length / 2) * 4 + kinds.hex)
         writer.hex(value)
       } else {
-        const bytes = Buffer.from(value).subarray(0, maxTextBytes)
-        writer.varint(bytes.length * 4 + kinds.text)
-        at += bytes.copy(scratch, at)
+        const length = Buffer.byteLength(value)
+        const cut = length > maxTextBytes ? Buffer.from(value).subarray(0, maxTextBytes) : null
+        writer.varint((cut?.length ?? length) * 4 + kinds.text)
+        at += cut === null ? scratch.write(value, at) : cut.copy(scratch, at)
       }
     },
     bytes() {
@@ -84,14 +93,15 @@ export type ByteReader = {
 /** Throws a RangeError when the bytes end early. */
 export function createByteReader(bytes: Buffer): ByteReader {
   let at = 0
-  function take(count: number): Buffer {
+  /** Where they begin. */
+  function skip(count: number): number {
     if (at + count > bytes.length) throw new RangeError('The packed value ends early.')
     at += count
-    return bytes.subarray(at - count, at)
+    return at - count
   }
   const reader: ByteReader = {
     left: () => bytes.length - at,
-    byte: () => take(1).readUInt8(0),
+    byte: () => bytes.readUInt8(skip(1)),
     varint() {
       let value = 0
       let factor = 1
@@ -101,16 +111,16 @@ export function createByteReader(bytes: Buffer): ByteReader {
       }
       return value
     },
-    uint48: () => take(6).readUIntBE(0, 6),
-    uint32: () => take(4).readUInt32BE(0),
-    hex: (count) => take(count).toString('hex'),
+    uint48: () => bytes.readUIntBE(skip(6), 6),
+    uint32: () => bytes.readUInt32BE(skip(4)),
+    hex: (count) => bytes.toString('hex', skip(count), at),
     text() {
       const head = reader.varint()
       const kind = head % 4
       const length = (head - kind) / 4
       if (kind === kinds.none) return null
       if (kind === kinds.time) return new Date(reader.uint48()).toISOString()
-      return kind === kinds.hex ? reader.hex(length) : take(length).toString('utf8')
+      return kind === kinds.hex ? reader.hex(length) : bytes.toString('utf8', skip(length), at)
     },
   }
   return reader

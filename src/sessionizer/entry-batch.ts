@@ -30,13 +30,18 @@ export type EntryBatch = {
 export function sortEntries(entries: readonly LogEntry[]): EntryBatch {
   const facts: Fact[] = []
   const manifests = new Map<string, Manifest>()
+  // Packing a context takes longer than all else about a fact.
+  const contexts = new Map<string, FactContext>()
   for (const entry of entries) {
     if (entry.schema === 'waybill.manifest/1') {
       manifests.set(entry.digest, entry)
       continue
     }
-    const fact = factOf(entry)
-    if (fact !== null) facts.push(fact)
+    const before = contexts.get(entry.session_id ?? '')
+    const fact = factOf(entry, before)
+    if (fact === null) continue
+    if (fact.context !== before) contexts.set(fact.sessionId, fact.context)
+    facts.push(fact)
   }
   return { sessions: packSessions(facts), joins: collectJoins(facts), manifests: [...manifests.values()] }
 }
@@ -82,10 +87,12 @@ export function factKey(fact: Fact): Buffer {
 
 function collectJoins(facts: readonly Fact[]): JoinEntries[] {
   const joins = new Map<string, JoinEntries>()
+  const keys = new Map<FactContext, string>()
   for (const fact of facts) {
     const entry = joinEntryOf(fact)
     if (entry === null) continue
-    const joinKey = joinKeyOf(fact)
+    const joinKey = keys.get(fact.context) ?? joinKeyOf(fact)
+    keys.set(fact.context, joinKey)
     let join = joins.get(joinKey)
     if (join === undefined) {
       join = { joinKey, entries: [] }

@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import type { Config } from '../../src/config/types.ts'
 import type { Proxy as TestedProxy } from '../../src/proxy/proxy.ts'
-import type { ManifestNotice, UpstreamErrorReason } from '../../src/proxy/types.ts'
+import type { ManifestNotice, RefusalReason, UpstreamErrorReason } from '../../src/proxy/types.ts'
 import type { WaybillRecord } from '../../src/record/record.ts'
 import { freePort } from './processes.ts'
 
@@ -12,9 +12,17 @@ export type TestFront = {
   records: WaybillRecord[]
   manifests: ManifestNotice[]
   upstreamErrors: UpstreamErrorReason[]
+  /** Index of the upstream, and status, of each answer of an upstream. */
+  upstreamAnswers: [index: number, status: number][]
+  /** Index of the upstream, and host, of each redirect target that was told of. */
+  redirectHosts: [index: number, host: string][]
   /** What was told of `RateLimit-Remaining`. */
   rateLimits: number[]
   untrustedForwarded(): number
+  refusals: RefusalReason[]
+  warnings: string[]
+  /** Fields of the warnings. */
+  warned: object[]
   proxy: TestedProxy
   /** A token of this front. */
   token(): Promise<string>
@@ -23,49 +31,100 @@ export type TestFront = {
 
 export type FrontOptions = {
   upstream: string
-  auth?: 'token' | 'open'
+  auth?: 'token' | 'open' | 'passthrough'
   blobs?: 'redirect' | 'stream'
   /** Pattern and upstream's name; default `**` both. */
   route?: { repository: string; upstreamRepository: string }
+  /** Routes before that one, to other upstreams. */
+  before?: { upstream: string; repository: string; upstreamRepository: string }[]
+  /** What the front itself signs in with. */
+  credentials?: { username: string; password: string }
   publicUrl?: string
   trustedProxies?: string[]
+  proxyProtocol?: boolean
+  tls?: { cert: string; key: string }
   redirectHosts?: string[]
+  streamRanges?: string[]
+  /** A second upstream, asked when the first fails; by the same names. */
+  fallback?: string
+  /** PEM of the upstream's authorities. */
+  ca?: string
+  /** More hosts that are this front's own. */
+  ownHosts?: string[]
   idleMs?: number
   limits?: Partial<Config['limits']>
 }
 
 const nothing = (): void => undefined
 
+function describeUpstream(url: string) {
+  const { origin, host } = new URL(url)
+  return { origin, host, dockerHub: false, ca: null, credentials: null }
+}
+
 export async function startFront(options: FrontOptions): Promise<TestFront> {
   // Read once, when uWebSockets.js is loaded; so the proxy is imported after it.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = '16384'
   const { createProxy } = await import('../../src/proxy/proxy.ts')
   const port = await freePort()
-  const { origin, host } = new URL(options.upstream)
   const records: WaybillRecord[] = []
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
   const rateLimits: number[] = []
+  const upstreamAnswers: TestFront['upstreamAnswers'] = []
+  const redirectHosts: TestFront['redirectHosts'] = []
   let sequence = 0
   let untrusted = 0
+  const refusals: RefusalReason[] = []
+  const warnings: string[] = []
+  const warned: object[] = []
+  const { before = [] } = options
+  const upstreams = [
+    {
+      ...describeUpstream(options.upstream),
+      ca: options.ca ?? null,
+      credentials: options.credentials ?? null,
+    },
+    ...(options.fallback === undefined ? [] : [describeUpstream(options.fallback)]),
+    ...before.map(({ upstream }) => describeUpstream(upstream)),
+  ]
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
-    listen: [{ host: '127.0.0.1', port, tls: null }],
-    upstreams: [{ origin, host, dockerHub: false }],
+    listen: [{ host: '127.0.0.1', port, tls: options.tls ?? null }],
+    upstreams,
     domains: [
       {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
-        routes: [{ ...route, upstream: 0, blobs: options.blobs ?? 'redirect' }],
+        routes: [
+          ...before.map(({ upstream, ...names }) => ({
+            ...{ ...names, blobs: 'redirect', public: false, fallback: null },
+            upstream: upstreams.findIndex(({ origin }) => origin === upstream),
+          })),
+          {
+            ...route,
+            upstream: 0,
+            public: options.credentials !== undefined,
+            blobs: options.blobs ?? 'redirect',
+            fallback:
+              options.fallback === undefined
+                ? null
+                : { upstream: 1, upstreamRepository: route.upstreamRepository },
+          },
+        ],
       },
+      ...(options.ownHosts ?? []).map((own) => ({ host: own, publicUrl: null, auth: 'open', routes: [] })),
     ],
     trustedProxies: options.trustedProxies ?? [],
+    proxyProtocol: options.proxyProtocol ?? false,
     redirectHosts: options.redirectHosts ?? [],
+    streamRanges: options.streamRanges ?? [],
     sessions: { idleMs: options.idleMs ?? 60_000 },
     limits: {
       headerBytes: 16384,
       connections: 20_000,
+      connectionsPerClient: 512,
       upstreamRequests: 1024,
       manifestBytes: 8 * 1024 * 1024,
       manifestCacheBytes: 64 * 1024 * 1024,
@@ -87,7 +146,8 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       countUntrustedForwarded: () => {
         untrusted++
       },
-      countUpstream: nothing,
+      countRefusal: (reason) => refusals.push(reason),
+      countUpstream: (index, status) => upstreamAnswers.push([index, status]),
       countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
       setRatelimitRemaining: (_index, remaining) => rateLimits.push(remaining),
     },
@@ -100,7 +160,16 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     },
     announceManifest: (notice) => manifests.push(notice),
     reportUpstream: nothing,
-    log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    log: {
+      debug: nothing,
+      info: nothing,
+      warn(fields, message) {
+        warnings.push(message)
+        warned.push(fields)
+      },
+      error: nothing,
+    },
+    reportRedirectHost: (index, seen) => redirectHosts.push([index, seen]),
   })
   const url = `http://127.0.0.1:${port}`
   return {
@@ -110,7 +179,12 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     manifests,
     upstreamErrors,
     rateLimits,
+    upstreamAnswers,
+    redirectHosts,
     untrustedForwarded: () => untrusted,
+    refusals,
+    warnings,
+    warned,
     proxy,
     async token() {
       const answer = (await (await fetch(`${url}/token`)).json()) as { token: string }
