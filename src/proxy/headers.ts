@@ -108,7 +108,9 @@ export type AnswerFields = {
   digest: string
   location: string
   link: string
+  challenge: string
   retryAfter: string
+  etag: string
   connection: string
   rateLimitRemaining: string
 }
@@ -121,7 +123,9 @@ const readFields: Record<string, keyof AnswerFields> = {
   'docker-content-digest': 'digest',
   location: 'location',
   link: 'link',
+  'www-authenticate': 'challenge',
   'retry-after': 'retryAfter',
+  etag: 'etag',
   connection: 'connection',
   'ratelimit-remaining': 'rateLimitRemaining',
 }
@@ -136,7 +140,9 @@ export function emptyFields(): AnswerFields {
     digest: '',
     location: '',
     link: '',
+    challenge: '',
     retryAfter: '',
+    etag: '',
     connection: '',
     rateLimitRemaining: '',
   }
