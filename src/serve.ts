@@ -3,8 +3,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setHeaderLimit } from './config/environment.ts'
+import type { Loaded } from './config/load-config.ts'
 import type { Config } from './config/types.ts'
 import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
+import { tablesOf } from './growing-tables.ts'
 import { createAdminServer, type ServingState } from './ops/admin-server.ts'
 import type { DependencyStates } from './ops/dependencies.ts'
 import { dependencyReason } from './ops/dependency-reasons.ts'
@@ -15,11 +17,11 @@ import { createMetrics, type LogState } from './ops/metrics.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
-import { type KeyStore, loadTokenKeys } from './proxy/token-keys.ts'
-import { connectRedis } from './sessionizer/redis-client.ts'
+import { createReloader, type Reloader } from './reload.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
+import { findTokenKeys } from './shared-token-keys.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
-import { readCertificateEnds } from './tls-certificates.ts'
+import { createCertificateStore } from './tls-certificates.ts'
 import { version } from './version.ts'
 import { type GeoDatabase, loadDatabase } from './workers/geo-database.ts'
 import { createKeyring } from './workers/keyring.ts'
@@ -28,15 +30,16 @@ import { createKeyring } from './workers/keyring.ts'
 const graceMs = 25_000
 /** What running downloads get of it; the rest is for the records they leave. */
 const downloadsMs = 15_000
-const redisWaitMs = 3000
 
 export type ServeOptions = {
   config: Config
   warnings: readonly string[]
+  /** Reads it again. */
+  load(): Loaded
   /** A line for people, on a terminal; null: there is none. */
   printLine: ((line: string) => void) | null
-  /** Called with the way to stop, as soon as there is one. */
-  onStarted(shutdown: Shutdown): void
+  /** Called with the ways to stop and to reload, as soon as there are. */
+  onStarted(shutdown: Shutdown, reloader: Pick<Reloader, 'reload'>): void
 }
 
 /** Resolves with the exit code. Throws a StartError when it cannot start. */
@@ -50,12 +53,13 @@ export async function serve(options: ServeOptions): Promise<number> {
   const memory = createSharedMemory(config)
   const { dependencies } = memory
   const watch = watchEventLoop({ sab: memory.lag, slot: memory.lagSlots.main })
-  const dependencyWatch = watchDependencies({ names: dependencies.names, report: dependencies.report, log })
+  const dependencyWatch = watchDependencies({ names: dependencies.used, report: dependencies.report, log })
   const keyring = createKeyring()
   const geo = {
     city: await loadGeo('geo:city', config.geo.city, dependencies, log),
     asn: await loadGeo('geo:asn', config.geo.asn, dependencies, log),
   }
+  const certificates = createCertificateStore({ config, folder: config.data, log })
   const tokenKeys = await findTokenKeys(config, folder, log)
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
@@ -69,9 +73,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const enter = (state: ServingState): void => {
     serving = { state, since: new Date().toISOString() }
   }
+  let upstreamHosts = config.upstreams.map(({ host }) => host)
   const metrics = createMetrics({
     proxies: memory.proxyCounters,
-    upstreams: config.upstreams.map(({ host }) => host),
+    upstreams: () => upstreamHosts,
     shared: memory.counters,
     rings: pipeline.rings,
     log: pipeline.log,
@@ -84,7 +89,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         const builtAtMs = geo[database]?.buildEpoch ?? null
         return builtAtMs === null ? [] : [{ database, builtAtMs }]
       }),
-    tls: readCertificateEnds(config.listen),
+    tls: certificates.ends,
   })
   let threadIds: readonly (number | null)[] = []
   const admin = await createAdminServer({
@@ -93,9 +98,10 @@ export async function serve(options: ServeOptions): Promise<number> {
     metricsType: metrics.contentType,
     readiness: () => ({
       ...serving,
-      dependencies: Object.fromEntries(dependencies.names.map((name) => [name, dependencies.report(name)])),
+      dependencies: Object.fromEntries(dependencies.used().map((name) => [name, dependencies.report(name)])),
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
+        certificates: { unusable: certificates.problems() },
         log: describeLog(pipeline.log()),
         threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
@@ -105,6 +111,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const proxies = await startProxyThreads({
     data: memory.rings.map(({ number, sab }, index) => ({
       config,
+      certificates: certificates.current(),
+      upstreamRoom: memory.upstreamRoom,
       number,
       tokenKeys,
       ring: sab,
@@ -116,6 +124,23 @@ export async function serve(options: ServeOptions): Promise<number> {
     log,
   })
   threadIds = proxies.ids
+  const reloader = createReloader({
+    config: options.config,
+    load: options.load,
+    tables: tablesOf(config),
+    upstreamRoom: memory.upstreamRoom,
+    certificates,
+    proxies,
+    prepare(tables) {
+      pipeline.setNames(tables)
+      upstreamHosts = tables.upstreams.map(({ host }) => host)
+      for (const host of upstreamHosts) dependencies.add(`upstream:${host}`)
+      const used = new Set(tables.active.upstreams.map((index) => upstreamHosts[index]))
+      dependencies.retire(upstreamHosts.filter((host) => !used.has(host)).map((host) => `upstream:${host}`))
+    },
+    count: (result) => memory.counters.add('waybill_config_reloads_total', [result]),
+    log,
+  })
   enter('serving')
   const urls = config.listen.map(
     ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,
@@ -140,6 +165,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         name: 'downloads',
         async run(deadlineMs, hurry) {
           enter('stopping')
+          reloader.close()
           // Those that are cut off leave their records, so the end of the threads is waited for all the same.
           hurry.addEventListener('abort', proxies.hurry, { once: true })
           await proxies.stop(Math.min(deadlineMs, downloadsMs))
@@ -161,12 +187,13 @@ export async function serve(options: ServeOptions): Promise<number> {
           watch.close()
           dependencyWatch.close()
           keyring.close()
+          certificates.close()
           folder.release()
         },
       },
     ],
   })
-  options.onStarted(shutdown)
+  options.onStarted(shutdown, reloader)
   return shutdown.done
 }
 
@@ -228,35 +255,6 @@ async function loadGeo(
   circuit.failed(dependencyReason('protocol'))
   log.error({ database: name }, `${path} ${loaded.error}: served without it`)
   return null
-}
-
-/** Through Redis when there is one, so that every node reads every node's tokens. */
-async function findTokenKeys(config: Config, folder: DataFolder, log: Logger): Promise<string[]> {
-  const redis = config.redis && !config.tokenKeys ? connectRedis({ ...config.redis, log }) : null
-  const store: KeyStore | null = redis && {
-    async setIfAbsent(key, value) {
-      await redis.ready(redisWaitMs)
-      await redis.client.set(key, value, 'NX')
-      return (await redis.client.get(key)) ?? value
-    },
-  }
-  try {
-    return await loadTokenKeys({
-      configured: config.tokenKeys,
-      dataFolder: config.data,
-      store,
-      warn: (error) =>
-        log.warn(
-          { err: error },
-          "the token key that nodes share was not read from Redis: this node's own is used",
-        ),
-    })
-  } catch (error) {
-    folder.release()
-    throw new StartError(`data: ${(error as Error).message}`)
-  } finally {
-    redis?.close()
-  }
 }
 
 async function startSessions(

@@ -15,6 +15,10 @@ export class StartError extends Error {
 export type ProxyThreads = {
   /** Ids of the operating system, in the order of the threads; null where it is not known. */
   ids: readonly (number | null)[]
+  /** What could not be done, of each thread; resolves when all have done it. */
+  update(
+    change: Pick<Extract<ProxyCommand, { type: 'update' }>, 'update' | 'certificates'>,
+  ): Promise<string[]>
   /** Resolves when all have ended; `deadlineMs` is what running requests get. */
   stop(deadlineMs: number): Promise<void>
   /** Takes the rest of that time away. */
@@ -31,18 +35,26 @@ export async function startProxyThreads(options: {
       workerData,
       name: `proxy-${workerData.number}`,
     })
-    const exited = new Promise<void>((resolve) => worker.on('exit', () => resolve()))
+    /** Those who wait for an answer to an update, in the order that they asked. */
+    const updated: ((error: string | null) => void)[] = []
+    const exited = new Promise<void>((resolve) =>
+      worker.on('exit', () => {
+        for (const settle of updated.splice(0)) settle(null)
+        resolve()
+      }),
+    )
     const listening = new Promise<number | null>((resolve, reject) => {
       worker.on('message', (message: ProxyMessage) => {
         if (message.type === 'listening') resolve(message.threadId)
         else if (message.type === 'failed') reject(new StartError(message.message))
         else if (message.type === 'manifest') options.onManifest(message.notice)
+        else if (message.type === 'updated') updated.shift()?.(message.error)
         else if (message.cutOff > 0) options.log.warn({ cutOff: message.cutOff }, 'requests were cut off')
       })
       worker.on('error', reject)
       worker.on('exit', () => reject(new StartError('a proxy thread ended while it started')))
     })
-    return { worker, exited, listening }
+    return { worker, exited, listening, updated }
   })
   const tell = (deadlineMs: number): void => {
     for (const { worker } of threads) worker.postMessage({ type: 'stop', deadlineMs } satisfies ProxyCommand)
@@ -53,7 +65,14 @@ export async function startProxyThreads(options: {
   }
   try {
     const ids = await Promise.all(threads.map(({ listening }) => listening))
-    return { ids, stop, hurry: () => tell(0) }
+    const update: ProxyThreads['update'] = async (change) => {
+      const errors = threads.map(({ worker, updated }) => {
+        worker.postMessage({ type: 'update', ...change } satisfies ProxyCommand)
+        return new Promise<string | null>((resolve) => updated.push(resolve))
+      })
+      return (await Promise.all(errors)).filter((error) => error !== null)
+    }
+    return { ids, update, stop, hurry: () => tell(0) }
   } catch (error) {
     await stop(0)
     throw error

@@ -40,7 +40,13 @@ const pairs = classes.length * outcomes.length
 export const histogramSlots = bucketBoundsMs.length + 2
 export const sumSlot = histogramSlots - 1
 
-export const scalars = ['downstreamBytes', 'downstreamAborts', 'connections', 'untrustedForwarded'] as const
+export const scalars = [
+  'downstreamBytes',
+  'downstreamAborts',
+  'connections',
+  'untrustedForwarded',
+  'unrecorded',
+] as const
 
 /** First slot of each part; a slot is a float64 (8 bytes, whole numbers exact up to 2^53). */
 export const slots = {

@@ -31,6 +31,8 @@ export type ProxyCounters = {
   connectionClosed(): void
   /** A forwarding header came from a peer that is no trusted proxy. */
   countUntrustedForwarded(): void
+  /** A request to a domain whose requests are not recorded. */
+  countUnrecorded(): void
   /** At the end of each upstream answer; `index` is that of `Config.upstreams`. */
   countUpstream(index: number, status: number, durationMs: number): void
   /** `reason`: index into `upstreamErrorReasons`, or the reason itself. */
@@ -42,9 +44,9 @@ export type ProxyCounters = {
 const codes = codeLabels.length
 const otherCode = codes - 1
 const otherReason = upstreamErrorReasons.length - 1
-const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot] = scalars.map(
+const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot, unrecordedSlot] = scalars.map(
   (_, index) => slots.scalars + index,
-) as [number, number, number, number]
+) as [number, number, number, number, number]
 
 // A table instead of a search or a Map: one byte load a request.
 const codeOfStatus = new Uint8Array(1000).fill(otherCode)
@@ -112,6 +114,9 @@ export function createProxyCounters(options: { sab: SharedArrayBuffer; upstreams
     },
     countUntrustedForwarded() {
       view[untrustedSlot]! += 1
+    },
+    countUnrecorded() {
+      view[unrecordedSlot]! += 1
     },
     countUpstream(index, status, durationMs) {
       const start = upstreamStart(index)

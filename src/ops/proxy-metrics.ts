@@ -53,6 +53,12 @@ export function proxyMetrics(totals: () => CounterTotals): MetricDefinition[] {
       help: 'Requests whose forwarding headers were ignored: they came from no trusted proxy.',
       collect: () => one(totals().scalar('untrustedForwarded')),
     },
+    {
+      name: 'waybill_proxy_unrecorded_requests_total',
+      type: 'counter',
+      help: 'Requests to domains with `recording: off`: served, but nothing else is known of them.',
+      collect: () => one(totals().scalar('unrecorded')),
+    },
   ]
 }
 

@@ -43,7 +43,7 @@ export type Exchange = {
   readonly accept: string
   readonly ifNoneMatch: string
   readonly blobs: 'redirect' | 'stream'
-  /** It reached a route; what did not is counted in metrics, and leaves no record. */
+  /** It reached a route of a domain that is recorded; else it is counted in metrics, and leaves no record. */
   readonly isRecorded: boolean
   /** Monotonic ms of the start. */
   readonly startedMs: number

@@ -10,12 +10,16 @@ import type { RelayOptions } from './relay.ts'
 import { createRouteTable } from './route.ts'
 import { createServer } from './server.ts'
 import { createTokens } from './tokens.ts'
-import type { ProxyOptions } from './types.ts'
+import type { Certificates, ProxyOptions, ProxyUpdate } from './types.ts'
 import { createUpstreams } from './upstream.ts'
 
 export type Proxy = {
   /** New connections are refused, `/readyz` fails; requests in flight go on. */
   stopListening(): void
+  /** From the next request on; those in flight go on as they began. */
+  update(update: ProxyUpdate): void
+  /** From the next connection on. Throws when one of the listeners' own cannot be used: then nothing changes. */
+  replaceCertificates(certificates: Certificates): void
   /** Requests in flight. */
   active(): number
   /** Ends what is left, and leaves its records. */
@@ -26,25 +30,35 @@ export type Proxy = {
 const holdBytes = 8 * 1024 * 1024
 
 export async function createProxy(options: ProxyOptions): Promise<Proxy> {
-  const { config, counters, threads } = options
-  const { limits } = config
+  const { counters, threads } = options
+  const { limits } = options.config
+  // The parts hold on to these arrays, and `update` changes what is in them.
+  const config = {
+    ...options.config,
+    domains: [...options.config.domains],
+    upstreams: [...options.config.upstreams],
+    redirectHosts: [...options.config.redirectHosts],
+  }
+  const origins = config.upstreams.map(({ origin }) => origin)
+  let proxies = createTrustedProxies(config.trustedProxies)
   let stopping = false
   const exchanges = createExchanges({
     counters,
     records: options.records,
     heartbeatMs: Math.max(200, Math.floor(config.sessions.idleMs / 3)),
   })
-  const upstreams = createUpstreams(options)
+  const upstreams = createUpstreams({ ...options, config })
   const relay: RelayOptions = {
     exchanges,
     minRateBytes: limits.minRateBytes,
     requestTimeoutMs: limits.requestTimeoutMs,
     holdBytes,
   }
+  const routes = createRouteTable(config)
   const front = createFront({
     config,
-    routes: createRouteTable(config),
-    proxies: createTrustedProxies(config.trustedProxies),
+    routes,
+    proxies: { trusts: (address) => proxies.trusts(address) },
     tokens: createTokens(options.tokenKeys),
     exchanges,
     upstreams,
@@ -61,15 +75,17 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       exchanges,
       upstreams,
       relay,
-      origins: config.upstreams.map(({ origin }) => origin),
+      origins,
       redirectHosts: config.redirectHosts,
     }),
     relay,
     counters,
     isStopping: () => stopping,
   })
+  const certificates = options.certificates ?? certificatesOf(config)
   const server = await createServer({
-    listen: config.listen,
+    listen: config.listen.map((each, index) => ({ ...each, tls: certificates.listen[index] ?? null })),
+    names: certificates.names,
     maxConnections: Math.max(1, Math.floor(limits.connections / threads)),
     handler: {
       request: front.request,
@@ -80,6 +96,20 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     },
   })
   return {
+    update(update) {
+      // New upstreams before the routes that name them.
+      replaceAll(config.upstreams, update.upstreams)
+      replaceAll(
+        origins,
+        update.upstreams.map(({ origin }) => origin),
+      )
+      upstreams.use(update.active.upstreams)
+      replaceAll(config.redirectHosts, update.redirectHosts)
+      proxies = createTrustedProxies(update.trustedProxies)
+      replaceAll(config.domains, update.domains)
+      routes.replace(config, update.active.domains)
+    },
+    replaceCertificates: ({ listen, names }) => server.replaceCertificates(listen, names),
     stopListening() {
       stopping = true
       server.stopListening()
@@ -90,5 +120,16 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       exchanges.close()
       await upstreams.close()
     },
+  }
+}
+
+function replaceAll<Value>(list: Value[], values: readonly Value[]): void {
+  list.splice(0, list.length, ...values)
+}
+
+function certificatesOf({ listen, domains }: ProxyOptions['config']): Certificates {
+  return {
+    listen: listen.map(({ tls }) => tls),
+    names: domains.flatMap(({ host, tls }) => (host === null || !tls ? [] : [{ host, ...tls }])),
   }
 }

@@ -30,7 +30,15 @@ export type Handler<Held> = {
   failed(error: unknown): void
 }
 
+/** Shown to clients that ask for `host` (SNI), `*.` before a suffix. */
+export type NameCertificate = { host: string; cert: string; key: string }
+
 export type Server = {
+  /**
+   * Shows other certificates from the next connection on: `listen`, in the order of the start, those of the
+   * listeners themselves. Throws when one of these cannot be used, and nothing changes then.
+   */
+  replaceCertificates(listen: readonly Listener['tls'][], names: readonly NameCertificate[]): void
   /** No new connections; those that stand go on. */
   stopListening(): void
   /** Ends every connection. */
@@ -43,6 +51,7 @@ export type Server = {
  */
 export async function createServer<Held>(options: {
   listen: readonly Listener[]
+  names: readonly NameCertificate[]
   maxConnections: number
   handler: Handler<Held>
 }): Promise<Server> {
@@ -51,20 +60,24 @@ export async function createServer<Held>(options: {
   const { handler } = options
   let connections = 0
   const sockets: uWS.us_listen_socket[] = []
-  const apps: uWS.TemplatedApp[] = []
+  const apps = new Set<uWS.TemplatedApp>()
+  const doors: { acceptor: ParentApp; room: Room }[] = []
 
-  for (const { host, port, tls } of options.listen) {
-    const app = tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App()
-    apps.push(app)
+  const openRoom = (tls: Listener['tls'], names: readonly NameCertificate[]): Room => {
+    const app = (tls ? uWS.SSLApp(certificateOf(tls)) : uWS.App()) as ParentApp
+    const room: Room = { app, open: 0, isLeft: false }
+    apps.add(app)
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     app.filter((res, count) => {
       const opened = Number(count) > 0
       connections += opened ? 1 : -1
+      room.open += opened ? 1 : -1
       if (opened) handler.connectionOpened()
       else handler.connectionClosed()
       if (opened && connections > options.maxConnections) res.close()
+      if (room.isLeft && room.open === 0) setImmediate(tryRetire, room)
     })
-    app.any('/*', (res, req) => {
+    const serve = (res: uWS.HttpResponse, req: uWS.HttpRequest): void => {
       // Nothing may be thrown out of here: uWebSockets.js would end the process (std::terminate).
       try {
         const held = handler.request(res as unknown as Downstream, readHead(res, req, tls !== null))
@@ -74,17 +87,78 @@ export async function createServer<Held>(options: {
         handler.failed(error)
         tryClose(res)
       }
-    })
-    sockets.push(await listen(app, host, port))
+    }
+    app.any('/*', serve)
+    for (const name of names) {
+      app.addServerName(name.host, certificateOf(name))
+      // Each name has routes of its own.
+      app.domain(name.host).any('/*', serve)
+    }
+    return room
+  }
+  const tryRetire = ({ app, open }: Room): void => {
+    if (open === 0 && apps.delete(app)) app.close()
+  }
+
+  for (const { host, port, tls } of options.listen) {
+    const room = openRoom(tls, tls ? options.names : [])
+    if (!tls) {
+      sockets.push(await listen(room.app, host, port))
+      continue
+    }
+    // removeServerName of 20.51 frees the routes that open connections of the name still use (the process ends),
+    // and the certificate of an app cannot be changed at all. So one app listens and hands every connection to
+    // another one, which can be replaced as a whole; the old one serves on those that it has.
+    const acceptor = uWS.SSLApp(certificateOf(tls)) as ParentApp
+    apps.add(acceptor)
+    acceptor.addChildAppDescriptor(room.app.getDescriptor())
+    doors.push({ acceptor, room })
+    sockets.push(await listen(acceptor, host, port))
   }
   return {
+    replaceCertificates(listeners, names) {
+      const pairs = listeners.filter((tls) => tls !== null)
+      const rooms: Room[] = []
+      try {
+        for (const index of doors.keys()) rooms.push(openRoom(pairs[index] ?? null, names))
+      } catch (error) {
+        for (const room of rooms) tryRetire(room)
+        throw error
+      }
+      for (const [index, door] of doors.entries()) {
+        const [room, left] = [rooms[index] as Room, door.room]
+        door.acceptor.addChildAppDescriptor(room.app.getDescriptor())
+        door.acceptor.removeChildAppDescriptor(left.app.getDescriptor())
+        door.room = room
+        left.isLeft = true
+        // A connection that was accepted before may still be on its way into it, by the next turn of the loop.
+        setTimeout(tryRetire, handOverMs, left).unref()
+      }
+    },
     stopListening() {
       for (const socket of sockets.splice(0)) uWS.us_listen_socket_close(socket)
     },
     close() {
-      for (const app of apps.splice(0)) app.close()
+      for (const app of apps) app.close()
+      apps.clear()
     },
   }
+}
+
+/** What the types of uWebSockets.js leave out; made for handing connections to apps of other threads. */
+type ParentApp = uWS.TemplatedApp & {
+  getDescriptor(): unknown
+  addChildAppDescriptor(descriptor: unknown): void
+  removeChildAppDescriptor(descriptor: unknown): void
+}
+
+/** An app and its connections. `isLeft`: no more come. */
+type Room = { app: ParentApp; open: number; isLeft: boolean }
+
+const handOverMs = 1000
+
+function certificateOf({ cert, key }: { cert: string; key: string }): uWS.AppOptions {
+  return { cert_file_name: cert, key_file_name: key }
 }
 
 /** Closes the connection, unless the answer was complete before: then there is nothing left to touch. */

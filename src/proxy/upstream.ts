@@ -36,6 +36,8 @@ export type Ask = {
 export type Upstreams = {
   /** Asks; the sink hears of everything, failures at once included. */
   ask(ask: Ask, sink: Sink): UpstreamCall
+  /** After `Config.upstreams` has grown: which of them are used. Others keep their connections while they are asked. */
+  use(active: readonly number[]): void
   close(): Promise<void>
 }
 
@@ -46,6 +48,9 @@ type Upstream = {
   inFlight: number
   reportedMs: number
   failing: boolean
+  /** No route leads there any more: closed with its last request. */
+  retired: boolean
+  closed: boolean
 }
 
 type Shared = {
@@ -81,15 +86,18 @@ export function createUpstreams(options: UpstreamOptions): Upstreams {
     maxHeaderSize: 32 * 1024,
   }
   const connect = { timeout: Math.min(connectTimeoutMs, firstByteTimeoutMs) }
+  const open = ({ origin }: Config['upstreams'][number]): Upstream => ({
+    pool: new Pool(origin, { ...poolOptions, connect }),
+    encrypted: origin.startsWith('https:'),
+    auth: createUpstreamAuth({ origin, timeoutMs: Math.min(15_000, firstByteTimeoutMs), now: Date.now }),
+    inFlight: 0,
+    reportedMs: 0,
+    failing: false,
+    retired: false,
+    closed: false,
+  })
   const shared: Shared = {
-    upstreams: config.upstreams.map(({ origin }) => ({
-      pool: new Pool(origin, { ...poolOptions, connect }),
-      encrypted: origin.startsWith('https:'),
-      auth: createUpstreamAuth({ origin, timeoutMs: Math.min(15_000, firstByteTimeoutMs), now: Date.now }),
-      inFlight: 0,
-      reportedMs: 0,
-      failing: false,
-    })),
+    upstreams: config.upstreams.map(open),
     followAnywhere: new Agent({ ...poolOptions, connect }),
     followPublic: new Agent({ ...poolOptions, connect: { ...connect, lookup: lookupPublic } }),
     limitEach: Math.max(1, Math.floor(config.limits.upstreamRequests / options.threads)),
@@ -97,9 +105,24 @@ export function createUpstreams(options: UpstreamOptions): Upstreams {
   }
   return {
     ask(ask, sink) {
+      const upstream = shared.upstreams[ask.upstream]
+      // Asked by one who chose it before it went.
+      if (upstream?.closed) {
+        const fresh = open(config.upstreams[ask.upstream] as Config['upstreams'][number])
+        shared.upstreams[ask.upstream] = { ...fresh, retired: upstream.retired }
+      }
       const call = new UpstreamCall(shared, ask, sink)
       call.start()
       return call
+    },
+    use(active) {
+      const used = new Set(active)
+      for (const [index, upstream] of config.upstreams.entries()) {
+        const known = shared.upstreams[index] ?? open(upstream)
+        shared.upstreams[index] = known
+        known.retired = !used.has(index)
+        closeIfIdle(known)
+      }
     },
     async close() {
       await Promise.all([
@@ -109,6 +132,13 @@ export function createUpstreams(options: UpstreamOptions): Upstreams {
       ])
     },
   }
+}
+
+function closeIfIdle(upstream: Upstream): void {
+  if (!upstream.retired || upstream.closed || upstream.inFlight > 0) return
+  upstream.closed = true
+  upstream.pool.destroy().catch(() => undefined)
+  upstream.auth.close().catch(() => undefined)
 }
 
 /** One request to an upstream, over as many attempts as it takes; a class, as undici calls its methods. */
@@ -263,7 +293,11 @@ export class UpstreamCall {
 
   #finish(): void {
     this.#over = true
-    if (this.#admitted) this.#upstream.inFlight--
+    if (this.#admitted) {
+      this.#upstream.inFlight--
+      // Not in undici's own turn, which still holds the connection.
+      if (this.#upstream.retired) setImmediate(closeIfIdle, this.#upstream)
+    }
     this.#admitted = false
   }
 
