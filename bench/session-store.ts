@@ -53,14 +53,16 @@ async function closeAll(store: SessionStore): Promise<number> {
   for (;;) {
     const claimed = await store.claimDue({ watermarkMs: startMs + 1e9, max: 64 })
     if (claimed.length === 0) return closed
-    for (const { sessionId, lease, arrivals, facts } of claimed) {
-      const done = await store.closeSession({
-        ...{ sessionId, lease, arrivals, countedIds: facts.map(({ fact }) => fact.id), earlier: [] },
-        ...{ watermarkMs: startMs + 1e9, closedThroughMs: startMs + 1e8, remaining: null },
-      })
-      if (!done) throw new Error('a claim was lost')
-      closed += facts.length
-    }
+    const done = await Promise.all(
+      claimed.map(({ sessionId, lease, arrivals, facts }) =>
+        store.closeSession({
+          ...{ sessionId, lease, arrivals, countedIds: facts.map(({ fact }) => fact.id), earlier: [] },
+          ...{ watermarkMs: startMs + 1e9, closedThroughMs: startMs + 1e8, remaining: null },
+        }),
+      ),
+    )
+    if (!done.every(Boolean)) throw new Error('a claim was lost')
+    for (const { facts } of claimed) closed += facts.length
   }
 }
 

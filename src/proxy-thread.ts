@@ -42,6 +42,8 @@ export type ProxyMessage =
   | { type: 'manifest'; notice: ManifestNotice }
   /** `error`: what could not be done; null: all was. */
   | { type: 'updated'; error: string | null }
+  /** An upstream (index of the config) led to this host; at most once a minute for each. */
+  | { type: 'redirect-host'; upstream: number; host: string; seenMs: number }
   | { type: 'stopped'; cutOff: number }
 
 const data = workerData as ProxyThreadData
@@ -77,6 +79,7 @@ try {
       if (failure === null) upstreams[index]?.succeeded()
       else upstreams[index]?.failed(dependencyReason(failure))
     },
+    reportRedirectHost: (upstream, host, seenMs) => tell({ type: 'redirect-host', upstream, host, seenMs }),
     log,
   })
   main.on('message', (command: ProxyCommand) => {

@@ -14,6 +14,7 @@ import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
 import { createMetrics, type LogState } from './ops/metrics.ts'
+import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
 import { findPort } from './ports.ts'
@@ -73,7 +74,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const enter = (state: ServingState): void => {
     serving = { state, since: new Date().toISOString() }
   }
-  let upstreamHosts = config.upstreams.map(({ host }) => host)
+  const upstreamHosts = config.upstreams.map(({ host }) => host)
   const metrics = createMetrics({
     proxies: memory.proxyCounters,
     upstreams: () => upstreamHosts,
@@ -92,6 +93,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     tls: certificates.ends,
   })
   let threadIds: readonly (number | null)[] = []
+  const redirectHosts = createRedirectHostList(upstreamHosts)
   const admin = await createAdminServer({
     ...config.admin,
     metrics: metrics.render,
@@ -102,6 +104,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
         certificates: { unusable: certificates.problems() },
+        redirect_hosts: redirectHosts.describe(),
         log: describeLog(pipeline.log()),
         threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
@@ -121,6 +124,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       dependencies: { names: dependencies.names, sab: dependencies.sab },
     })),
     onManifest: pipeline.keepManifest,
+    onRedirectHost: redirectHosts.see,
     log,
   })
   threadIds = proxies.ids
@@ -133,7 +137,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     proxies,
     prepare(tables) {
       pipeline.setNames(tables)
-      upstreamHosts = tables.upstreams.map(({ host }) => host)
+      upstreamHosts.splice(0, upstreamHosts.length, ...tables.upstreams.map(({ host }) => host))
       for (const host of upstreamHosts) dependencies.add(`upstream:${host}`)
       const used = new Set(tables.active.upstreams.map((index) => upstreamHosts[index]))
       dependencies.retire(upstreamHosts.filter((host) => !used.has(host)).map((host) => `upstream:${host}`))

@@ -28,6 +28,8 @@ export type ProxyThreads = {
 export async function startProxyThreads(options: {
   data: readonly ProxyThreadData[]
   onManifest(notice: ManifestNotice): void
+  /** `upstream`: index into `Config.upstreams`. */
+  onRedirectHost(upstream: number, host: string, seenMs: number): void
   log: Logger
 }): Promise<ProxyThreads> {
   const threads = options.data.map((workerData) => {
@@ -49,6 +51,8 @@ export async function startProxyThreads(options: {
         else if (message.type === 'failed') reject(new StartError(message.message))
         else if (message.type === 'manifest') options.onManifest(message.notice)
         else if (message.type === 'updated') updated.shift()?.(message.error)
+        else if (message.type === 'redirect-host')
+          options.onRedirectHost(message.upstream, message.host, message.seenMs)
         else if (message.cutOff > 0) options.log.warn({ cutOff: message.cutOff }, 'requests were cut off')
       })
       worker.on('error', reject)

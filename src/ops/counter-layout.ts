@@ -40,12 +40,22 @@ const pairs = classes.length * outcomes.length
 export const histogramSlots = bucketBoundsMs.length + 2
 export const sumSlot = histogramSlots - 1
 
+/** Why a client was turned away before its request was looked at, or because it had too many under way. */
+export const refusalReasons = [
+  'connections',
+  'client_connections',
+  'client_requests',
+  'proxy_header',
+] as const
+export type RefusalReason = (typeof refusalReasons)[number]
+
 export const scalars = [
   'downstreamBytes',
   'downstreamAborts',
   'connections',
   'untrustedForwarded',
   'unrecorded',
+  ...refusalReasons,
 ] as const
 
 /** First slot of each part; a slot is a float64 (8 bytes, whole numbers exact up to 2^53). */

@@ -1,4 +1,5 @@
 /** The metrics that proxy threads count: requests of clients and requests to upstreams. */
+import { refusalReasons } from './counter-layout.ts'
 import { bucketBoundsSeconds, type CounterTotals, type Sample } from './counter-totals.ts'
 import type { MetricDefinition } from './metric-registry.ts'
 
@@ -58,6 +59,13 @@ export function proxyMetrics(totals: () => CounterTotals): MetricDefinition[] {
       type: 'counter',
       help: 'Requests to domains with `recording: off`: served, but nothing else is known of them.',
       collect: () => one(totals().scalar('unrecorded')),
+    },
+    {
+      name: 'waybill_proxy_refused_total',
+      type: 'counter',
+      help: 'Connections and requests that a limit or a rule of the PROXY protocol turned away, by reason.',
+      labelNames: ['reason'],
+      collect: () => refusalReasons.map((reason) => ({ labels: { reason }, value: totals().scalar(reason) })),
     },
   ]
 }

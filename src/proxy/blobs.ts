@@ -1,12 +1,14 @@
 /**
  * Blobs: the upstream's redirect is handed on, or followed inside; a HEAD is always answered here.
  */
+import { type Ask, askFor } from './ask.ts'
 import { localErrors } from './errors.ts'
 import type { Exchange, Exchanges } from './exchange.ts'
 import { isPublicHost } from './public-host.ts'
+import type { RedirectHosts } from './redirect-hosts.ts'
 import { type Relay, type RelayOptions, type RelayPlan, startRelay } from './relay.ts'
 import { send } from './respond.ts'
-import type { Ask, Upstreams } from './upstream.ts'
+import type { Upstreams } from './upstream.ts'
 
 export type BlobOptions = {
   exchanges: Exchanges
@@ -16,6 +18,9 @@ export type BlobOptions = {
   origins: readonly string[]
   /** Host names or `*.suffix`; empty: any https host. */
   redirectHosts: readonly string[]
+  /** Host names, or `*.suffix`, that lead to this front. */
+  ownHosts: readonly string[]
+  seenHosts: RedirectHosts
 }
 
 export type Blobs = { serve(exchange: Exchange): void }
@@ -30,17 +35,18 @@ export function createBlobs(options: BlobOptions): Blobs {
   const plan: RelayPlan = {
     head(relay) {
       const { exchange, status, fields, ask, hops } = relay
-      if (!redirects.has(status)) return 'relay'
+      if (!redirects.has(status)) return checksBody(relay) ? 'check' : 'relay'
       const origin = options.origins[ask.upstream] as string
-      const base = (ask.origin ?? origin) + ask.path
+      const base = (ask.origin === '' ? origin : ask.origin) + ask.path
       const url = URL.canParse(fields.location, base) ? new URL(fields.location, base) : null
       if (!url || hops >= maxHops || !mayGo(url, origin, options.redirectHosts)) {
         relay.refuse(localErrors.upstreamFailed, 'relay')
         return 'taken'
       }
       relay.takeOver()
+      if (url.origin !== origin) options.seenHosts.see(ask.upstream, url.host)
       const handedOn = exchange.blobs === 'redirect' && !exchange.isHead && url.origin !== origin
-      if (handedOn && !isFront(url, exchange)) handOn(exchanges, exchange, status, url)
+      if (handedOn && !isFront(url, exchange, options.ownHosts)) handOn(exchanges, exchange, status, url)
       else follow(relay, url, origin)
       return 'taken'
     },
@@ -56,13 +62,14 @@ export function createBlobs(options: BlobOptions): Blobs {
 
   const follow = (relay: Relay, url: URL, origin: string): void => {
     const { ask, exchange } = relay
-    const next: Ask = { ...ask, path: url.pathname + url.search }
-    if (url.origin === origin) delete next.origin
-    else next.origin = url.origin
-    if (exchange.isHead) {
+    const { isHead } = exchange
+    const next: Ask = {
+      ...ask,
+      path: url.pathname + url.search,
+      origin: url.origin === origin ? '' : url.origin,
       // A signed link may be good for GET only, so its first byte is asked for to learn the length.
-      next.method = 'GET'
-      next.headers = [...withoutRange(next.headers), 'range', 'bytes=0-0']
+      method: 'GET',
+      headers: isHead ? [...withoutRange(ask.headers), 'range', 'bytes=0-0'] : ask.headers,
     }
     const nextPlan = exchange.isHead ? probePlan : plan
     startRelay(upstreams, options.relay, exchange, nextPlan, next, relay.hops + 1)
@@ -70,15 +77,9 @@ export function createBlobs(options: BlobOptions): Blobs {
 
   return {
     serve(exchange) {
-      const { record } = exchange
-      const query = exchange.query === '' ? '' : `?${exchange.query}`
-      startRelay(upstreams, options.relay, exchange, plan, {
-        upstream: record.upstream,
-        repository: record.upstreamRepository,
-        method: exchange.isHead ? 'HEAD' : 'GET',
-        path: `/v2/${record.upstreamRepository}/blobs/${record.reference}${query}`,
-        headers: exchange.upstreamHeaders,
-      })
+      const place = `blobs/${exchange.record.reference}`
+      const ask = askFor(exchange, exchange.isHead ? 'HEAD' : 'GET', place, exchange.upstreamHeaders)
+      startRelay(upstreams, options.relay, exchange, plan, ask)
     },
   }
 }
@@ -124,15 +125,29 @@ function mayGo(url: URL, origin: string, redirectHosts: readonly string[]): bool
   // An upstream without TLS stands in one's own network, and so may its storage.
   const plain = origin.startsWith('http:')
   if (url.protocol !== 'https:' && !(plain && url.protocol === 'http:')) return false
+  if (url.hostname === new URL(origin).hostname) return true
   if (redirectHosts.length === 0) return plain || isPublicHost(url.hostname)
-  return redirectHosts.some((host) =>
-    host.startsWith('*.') ? url.hostname.endsWith(host.slice(1)) : url.hostname === host,
-  )
+  return redirectHosts.some((host) => isNamed(url.hostname, host))
+}
+
+/** `pattern`: a host name, or `*.suffix`. */
+function isNamed(hostname: string, pattern: string): boolean {
+  return pattern.startsWith('*.') ? hostname.endsWith(pattern.slice(1)) : hostname === pattern
 }
 
 /** Go clients keep `Authorization` on a redirect to the same host or a sub-domain of it, and storage refuses that. */
-function isFront(url: URL, exchange: Exchange): boolean {
-  return url.hostname === exchange.host || url.hostname.endsWith(`.${exchange.host}`)
+function isFront(url: URL, exchange: Exchange, ownHosts: readonly string[]): boolean {
+  const { hostname } = url
+  const isBelow = (host: string): boolean => hostname === host || hostname.endsWith(`.${host}`)
+  return isBelow(exchange.host) || ownHosts.some((host) => isNamed(hostname, host) || isBelow(host))
+}
+
+/**
+ * What another registry says in place of the first is checked against the digest, and so is a body whose end only
+ * the end of the connection tells, as undici takes a broken one for a whole one. A part cannot be checked here.
+ */
+function checksBody({ ask, exchange, status, total }: Relay): boolean {
+  return (ask.isFallback || total < 0) && status === 200 && !exchange.isHead
 }
 
 function withoutRange(headers: readonly string[]): string[] {

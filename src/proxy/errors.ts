@@ -45,6 +45,7 @@ export const localErrors = {
   readOnly: describe(405, 'UNSUPPORTED', "this front is read-only: push to the registry's own name"),
   loop: describe(508, 'UNSUPPORTED', 'the request came back to the front that sent it'),
   tooMany: describe(429, 'TOOMANYREQUESTS', 'the registry asks to slow down', 60),
+  tooManyOfClient: describe(429, 'TOOMANYREQUESTS', 'too many requests of this client at once', 5),
   overloaded: describe(503, 'TOOMANYREQUESTS', 'too many requests at once', 1),
   stopping: describe(503, 'UNSUPPORTED', 'this front is stopping', 1),
   upstreamFailed: describe(502, 'UNSUPPORTED', 'the registry behind this front could not be reached'),

@@ -43,11 +43,19 @@ export type Exchange = {
   readonly accept: string
   readonly ifNoneMatch: string
   readonly blobs: 'redirect' | 'stream'
+  /** Asked when the route's upstream fails; null: none. */
+  readonly fallback: { upstream: number; upstreamRepository: string } | null
+  /** Names what the route serves, wherever it comes from: one for all its clients, so caches are keyed by it. */
+  readonly scope: string
+  /** What the upstream says may be shared with other clients: not where they show it their own credentials. */
+  readonly isShared: boolean
   /** It reached a route of a domain that is recorded; else it is counted in metrics, and leaves no record. */
   readonly isRecorded: boolean
   /** Monotonic ms of the start. */
   readonly startedMs: number
   sender: Sender | null
+  /** Its place among the requests of its client (admission.ts); -1: it takes none. */
+  ticket: number
   /** The answer is complete, or the connection gone: `down` must not be touched. */
   over: boolean
   /** Its handler has returned: from now on writes must be corked. */
@@ -80,8 +88,14 @@ export function createExchanges(options: {
   records: Records
   /** A transfer under way leaves a heartbeat this often; a third of the sessions' idle time. */
   heartbeatMs: number
+  /** An answer must have begun by then. */
+  waitMs: number
+  /** Answers a request whose answer has not begun in time. */
+  expire(exchange: Exchange): void
+  /** Gives back a client's place. */
+  leave(ticket: number): void
 }): Exchanges {
-  const { counters, records, heartbeatMs } = options
+  const { counters, records, heartbeatMs, waitMs } = options
   const held = new Set<Exchange>()
 
   const leaveRecord = (exchange: Exchange): void => {
@@ -89,6 +103,7 @@ export function createExchanges(options: {
     exchange.over = true
     record.durationMs = performance.now() - exchange.startedMs
     if (exchange.isHeld) held.delete(exchange)
+    if (exchange.ticket >= 0) options.leave(exchange.ticket)
     counters.countRequest(
       record.class,
       record.outcome,
@@ -145,6 +160,8 @@ export function createExchanges(options: {
       const nowMs = performance.now()
       for (const exchange of held) {
         exchange.sender?.sweep(nowMs)
+        const isLate = exchange.record.status === 0 && nowMs - exchange.startedMs > waitMs
+        if (isLate && !exchange.over) options.expire(exchange)
         if (!exchange.over && nowMs >= exchange.nextHeartbeatMs) leaveHeartbeat(exchange, nowMs)
       }
     },

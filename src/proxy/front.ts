@@ -3,6 +3,8 @@
  */
 import type { Config, Domain } from '../config/types.ts'
 import { methods } from '../record/record.ts'
+import type { Admission } from './admission.ts'
+import { askFor } from './ask.ts'
 import { challenge, servePing, serveToken } from './auth.ts'
 import type { Blobs } from './blobs.ts'
 import {
@@ -30,6 +32,10 @@ export type FrontOptions = {
   config: Pick<Config, 'domains'>
   routes: RouteTable
   proxies: TrustedProxies
+  /** Of requests that ask the upstream. */
+  admission: Admission
+  /** Clients that get blobs streamed whatever the route says. */
+  streamRanges: TrustedProxies
   tokens: Tokens
   exchanges: Exchanges
   upstreams: Upstreams
@@ -37,6 +43,8 @@ export type FrontOptions = {
   blobs: Blobs
   relay: RelayOptions
   counters: ProxyCounters
+  /** A private peer that is no trusted proxy sent forwarding headers; called for each. */
+  warnForwarded(): void
   /** Whether the process is about to stop: balancers shall go elsewhere. */
   isStopping(): boolean
 }
@@ -78,7 +86,13 @@ export function createFront(options: FrontOptions): Front {
     if (record.class === 'ping') return servePing(exchanges, exchange)
     // 8. A repository that no route serves.
     if (!route) return sendError(exchanges, exchange, localErrors.nameUnknown)
-    // 9. The upstream knows.
+    // 9. A client that has as many requests under way as one may have.
+    exchange.ticket = options.admission.tryEnter(record.address)
+    if (exchange.ticket < 0) {
+      counters.countRefusal('client_requests')
+      return sendError(exchanges, exchange, localErrors.tooManyOfClient)
+    }
+    // 10. The upstream knows.
     record.upstream = route.upstream
     record.upstreamRepository = route.upstreamRepository
     if (record.class === 'manifest') options.manifests.serve(exchange)
@@ -111,23 +125,21 @@ export function createFront(options: FrontOptions): Front {
   const relayList = (exchange: Exchange): void => {
     const { record } = exchange
     const list = record.class === 'tags' ? 'tags/list' : `referrers/${record.reference}`
-    const query = exchange.query === '' ? '' : `?${exchange.query}`
-    startRelay(options.upstreams, options.relay, exchange, listPlan, {
-      upstream: record.upstream,
-      repository: record.upstreamRepository,
-      method: exchange.isHead ? 'HEAD' : 'GET',
-      path: `/v2/${record.upstreamRepository}/${list}${query}`,
-      headers: exchange.upstreamHeaders,
-    })
+    const ask = askFor(exchange, exchange.isHead ? 'HEAD' : 'GET', list, exchange.upstreamHeaders)
+    startRelay(options.upstreams, options.relay, exchange, listPlan, ask)
   }
+
+  /** Who may reach one host only gets blobs from it. */
+  const blobsFor = (route: Resolved, client: Address): 'redirect' | 'stream' =>
+    route.blobs === 'redirect' && options.streamRanges.trusts(client) ? 'stream' : route.blobs
 
   return {
     request(down, head) {
       const startedMs = performance.now()
       const request = readRequest(head)
-      const peer = canonicalAddress(head.peer)
+      const peer = head.passenger ?? canonicalAddress(head.peer)
       const target = parsePath(head.path)
-      const address = findClient(peer, request, proxies, counters)
+      const address = findClient(peer, request, options)
       const domainIndex = request.host === '' ? -1 : routes.findDomain(request.host)
       const route = target.repository === '' ? null : routes.findRoute(domainIndex, target.repository)
       const domain = options.config.domains[domainIndex]
@@ -150,7 +162,10 @@ export function createFront(options: FrontOptions): Front {
         upstreamHeaders: request.upstreamHeaders,
         accept: request.accept,
         ifNoneMatch: request.ifNoneMatch,
-        blobs: route?.blobs ?? 'redirect',
+        blobs: route && record.class === 'blob' ? blobsFor(route, address) : 'redirect',
+        fallback: route?.fallback ?? null,
+        scope: route?.scope ?? '',
+        isShared: domain?.auth !== 'passthrough',
         isRecorded:
           domain !== undefined &&
           !isOffRecord &&
@@ -158,6 +173,7 @@ export function createFront(options: FrontOptions): Front {
           (record.repository === '' || route !== null),
         startedMs,
         sender: null,
+        ticket: -1,
         over: false,
         isHeld: false,
         nextHeartbeatMs: 0,
@@ -184,15 +200,14 @@ function nameTarget(record: Exchange['record'], target: Target): void {
   if (isDigest(target.reference)) record.digest = target.reference
 }
 
-function findClient(
-  peer: Address,
-  request: RequestHead,
-  proxies: TrustedProxies,
-  counters: ProxyCounters,
-): Address {
+function findClient(peer: Address, request: RequestHead, options: FrontOptions): Address {
+  const { proxies } = options
   if (request.forwardedFor === '') return peer
   // A balancer that nobody declared: every client behind it looks like one.
-  if (isPrivateAddress(peer) && !proxies.trusts(peer)) counters.countUntrustedForwarded()
+  if (isPrivateAddress(peer) && !proxies.trusts(peer)) {
+    options.counters.countUntrustedForwarded()
+    options.warnForwarded()
+  }
   return clientAddress(peer, request.forwardedFor, proxies)
 }
 

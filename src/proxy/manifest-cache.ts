@@ -16,6 +16,7 @@ export type CachedManifest = {
 
 export type ManifestCache = {
   get(key: string): CachedManifest | undefined
+  has(key: string): boolean
   put(key: string, entry: CachedManifest): void
   delete(key: string): void
 }
@@ -44,6 +45,7 @@ export function createManifestCache(maxBytes: number): ManifestCache {
       }
       return entry
     },
+    has: (key) => entries.has(key),
     put(key, entry) {
       remove(key)
       if (sizeOf(entry) > maxBytes) return

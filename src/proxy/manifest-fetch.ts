@@ -3,10 +3,11 @@
  * goes on when the first client leaves.
  */
 import { createHash } from 'node:crypto'
+import { type Ask, askFallback } from './ask.ts'
 import { type AnswerFields, emptyFields, type HeaderList, passDown } from './headers.ts'
 import type { CachedManifest } from './manifest-cache.ts'
 import type { UpstreamErrorReason } from './types.ts'
-import type { Ask, Sink, UpstreamCall, Upstreams } from './upstream.ts'
+import type { Sink, UpstreamCall, Upstreams } from './upstream.ts'
 
 export type Resolved = {
   status: number
@@ -14,13 +15,14 @@ export type Resolved = {
   block: Buffer
 }
 
-/** What came of it; `reason` when the upstream could not be asked. */
-export type Outcome<Value> =
+/** What came of it; `reason` when the upstream could not be asked. `ask`: what was asked last, of a fallback perhaps. */
+export type Outcome<Value> = { ask: Ask } & (
   | { kind: 'ok'; value: Value }
   | { kind: 'answer'; resolved: Resolved }
   | { kind: 'failed'; reason: UpstreamErrorReason }
   /** Larger than may be held: it must be relayed. */
   | { kind: 'too-large' }
+)
 
 export type Waiter<Value> = (outcome: Outcome<Value>) => void
 
@@ -59,6 +61,8 @@ export function createManifestFetch(options: {
   manifestBytes: number
   /** What the upstream says is left of its rate limit: only manifests are counted, so only their answers say it. */
   onRateLimit(upstream: number, remaining: number): void
+  /** An upstream sent bytes that are not those of the digest. */
+  onMismatch(upstream: number): void
 }): ManifestFetch {
   const heads = new Map<string, Waiter<Resolved>[]>()
   const gets = new Map<string, Waiter<CachedManifest>[]>()
@@ -83,15 +87,26 @@ export function createManifestFetch(options: {
     })
   }
 
+  const getBody = (ask: Ask, digest: string, settle: Waiter<CachedManifest>): void => {
+    const sink = bodySink(digest, options.manifestBytes, options.onRateLimit, (outcome) => {
+      const isFailed = outcome.kind === 'failed'
+      if (isFailed && outcome.reason === 'digest_mismatch') options.onMismatch(outcome.ask.upstream)
+      const { fallback } = outcome.ask
+      if (!isFailed || !fallback) return settle(outcome)
+      // Nobody has seen anything of a body that broke off, or was another than was asked for.
+      getBody(askFallback(outcome.ask, fallback), digest, (second) =>
+        settle(second.kind === 'failed' ? outcome : second),
+      )
+    })
+    options.upstreams.ask(ask, sink)
+  }
+
   return {
     head: (key, ask, waiter) =>
       share(heads, key, waiter, (settle) =>
         options.upstreams.ask(ask, headSink(options.onRateLimit, settle)),
       ),
-    get: (key, ask, digest, waiter) =>
-      share(gets, key, waiter, (settle) =>
-        options.upstreams.ask(ask, bodySink(digest, options.manifestBytes, options.onRateLimit, settle)),
-      ),
+    get: (key, ask, digest, waiter) => share(gets, key, waiter, (settle) => getBody(ask, digest, settle)),
   }
 }
 
@@ -118,8 +133,10 @@ function headSink(onRateLimit: RateLimited, settle: Waiter<Resolved>): Sink {
       resolved = readHead(call, status, raw, onRateLimit)
     },
     data() {},
-    end: () => settle(resolved ? { kind: 'ok', value: resolved } : { kind: 'failed', reason: 'protocol' }),
-    fail: (_call, reason) => settle({ kind: 'failed', reason }),
+    end({ ask }) {
+      settle(resolved ? { kind: 'ok', value: resolved, ask } : { kind: 'failed', reason: 'protocol', ask })
+    },
+    fail: ({ ask }, reason) => settle({ kind: 'failed', reason, ask }),
   }
 }
 
@@ -139,28 +156,34 @@ function bodySink(
   return {
     head(call, status, raw) {
       resolved = readHead(call, status, raw, onRateLimit)
-      if (!resolved) leave(call, { kind: 'failed', reason: 'protocol' })
-      else if (status !== 200) leave(call, { kind: 'answer', resolved })
-      else if (Number(resolved.fields.contentLength) > manifestBytes) leave(call, { kind: 'too-large' })
+      const { ask } = call
+      if (!resolved) leave(call, { kind: 'failed', reason: 'protocol', ask })
+      else if (status !== 200) leave(call, { kind: 'answer', resolved, ask })
+      else if (Number(resolved.fields.contentLength) > manifestBytes) leave(call, { kind: 'too-large', ask })
     },
     data(call, chunk) {
       length += chunk.length
-      if (length > manifestBytes) leave(call, { kind: 'too-large' })
+      if (length > manifestBytes) leave(call, { kind: 'too-large', ask: call.ask })
       else chunks.push(chunk)
     },
-    end() {
-      settle(completed(resolved as Resolved, Buffer.concat(chunks), digest))
+    end({ ask }) {
+      settle(completed(ask, resolved as Resolved, Buffer.concat(chunks), digest))
     },
-    fail: (_call, reason) => settle({ kind: 'failed', reason }),
+    fail: ({ ask }, reason) => settle({ kind: 'failed', reason, ask }),
   }
 }
 
-function completed(resolved: Resolved, bytes: Buffer, digest: string): Outcome<CachedManifest> {
+/** In the algorithm of `like`, which may be ''. */
+export function digestOf(bytes: Buffer, like: string): string {
+  const algorithm = like.startsWith('sha512:') ? 'sha512' : 'sha256'
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
+}
+
+function completed(ask: Ask, resolved: Resolved, bytes: Buffer, digest: string): Outcome<CachedManifest> {
   const { fields } = resolved
   const wanted = digest === '' ? fields.digest : digest
-  const algorithm = wanted.startsWith('sha512:') ? 'sha512' : 'sha256'
-  const actual = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
-  if (wanted !== '' && wanted !== actual) return { kind: 'failed', reason: 'digest_mismatch' }
+  const actual = digestOf(bytes, wanted)
+  if (wanted !== '' && wanted !== actual) return { kind: 'failed', reason: 'digest_mismatch', ask }
   // Clients fail without these three (docker, ggcr, oras), so what the upstream left out is added.
   const lines = [resolved.block]
   if (fields.digest === '') lines.push(Buffer.from(`\r\nDocker-Content-Digest: ${actual}`))
@@ -168,6 +191,7 @@ function completed(resolved: Resolved, bytes: Buffer, digest: string): Outcome<C
   const nowMs = performance.now()
   return {
     kind: 'ok',
+    ask,
     value: {
       digest: actual,
       mediaType: fields.contentType === '' ? 'application/json' : fields.contentType,

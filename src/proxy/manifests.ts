@@ -3,15 +3,18 @@
  * the cache, and a miss is fetched once for all that wait.
  */
 import { Answer } from './answer.ts'
-import { localErrors } from './errors.ts'
+import { type Ask, askFor, recordSource } from './ask.ts'
+import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Exchanges } from './exchange.ts'
+import { createExpiringMap } from './expiring-map.ts'
 import { type CachedManifest, createManifestCache } from './manifest-cache.ts'
 import { createManifestFetch, type Outcome, ownHeaders, type Resolved } from './manifest-fetch.ts'
 import { isDigest } from './path.ts'
+import { createPrivateManifests } from './private-manifests.ts'
 import { errorOf, type RelayOptions, type RelayPlan, startRelay } from './relay.ts'
 import { sendError } from './respond.ts'
 import type { ManifestNotice, ProxyCounters } from './types.ts'
-import type { Ask, Upstreams } from './upstream.ts'
+import type { Upstreams } from './upstream.ts'
 
 export type Manifests = { serve(exchange: Exchange): void }
 
@@ -30,6 +33,13 @@ const confirmEveryMs = 24 * 3600 * 1000
 // The graph that sessions are judged by lives on what is still served; told again, it stays.
 const announceEveryMs = 3600 * 1000
 
+// Long enough for the retries of a client that asks for what is not there, short enough to push and pull.
+const unknownForMs = 3000
+// What an image was yesterday is better than no image.
+const staleForMs = 24 * 3600 * 1000
+const maxRemembered = 4096
+const staleLine = Buffer.from('\r\nWarning: 110 waybill "Response is Stale"')
+
 const plainPlan: RelayPlan = { head: () => 'relay' }
 
 export function createManifests(options: ManifestOptions): Manifests {
@@ -39,13 +49,26 @@ export function createManifests(options: ManifestOptions): Manifests {
     upstreams,
     manifestBytes: options.manifestBytes,
     onRateLimit: (upstream, remaining) => counters.setRatelimitRemaining(upstream, remaining, Date.now()),
+    onMismatch: (upstream) => counters.countUpstreamError(upstream, 'digest_mismatch'),
   })
+  /** By key: with what a name was refused a moment ago. */
+  const unknown = createExpiringMap<LocalError>({ maxEntries: maxRemembered, lifetimeMs: unknownForMs })
+  /** By key of a tag: the digest that it last was. */
+  const lastSeen = createExpiringMap<string>({ maxEntries: maxRemembered, lifetimeMs: staleForMs })
+  const privatePlan = createPrivateManifests(options)
 
   const relayAsIs = (exchange: Exchange): void => {
-    startRelay(upstreams, options.relay, exchange, plainPlan, askFor(exchange, exchange.upstreamHeaders))
+    const plan = exchange.isShared ? plainPlan : privatePlan
+    startRelay(upstreams, options.relay, exchange, plan, askAsIs(exchange))
   }
 
-  const serveCached = (exchange: Exchange, entry: CachedManifest): void => {
+  const refuseUnknown = (exchange: Exchange, key: string): boolean => {
+    const error = unknown.get(key, performance.now())
+    if (error) sendError(exchanges, exchange, error, 'cache')
+    return error !== undefined
+  }
+
+  const serveCached = (exchange: Exchange, entry: CachedManifest, isStale: boolean): void => {
     const nowMs = performance.now()
     if (exchange.isRecorded && nowMs - entry.announcedMs >= announceEveryMs) {
       entry.announcedMs = nowMs
@@ -61,82 +84,90 @@ export function createManifests(options: ManifestOptions): Manifests {
         record.bytesSent = answer.sent
       },
     }
+    const block = blockFor(entry.block, isStale)
     if (matches(exchange.ifNoneMatch, entry.digest)) {
-      answer.head(304, 'cache', entry.block, -1, null)
+      answer.head(304, 'cache', block, -1, null)
       return
     }
-    answer.head(200, 'cache', entry.block, entry.bytes.length, null)
+    answer.head(200, 'cache', block, entry.bytes.length, null)
     if (!exchange.isHead) answer.write(entry.bytes)
   }
 
   /** What came of a shared fetch, for one of those who waited. */
-  const serveFetched = (exchange: Exchange, outcome: Outcome<CachedManifest>): void => {
+  const serveFetched = (
+    exchange: Exchange,
+    key: string,
+    outcome: Outcome<CachedManifest>,
+    isStale = false,
+  ): void => {
     if (exchange.over) return
+    recordSource(exchange, outcome.ask)
     if (outcome.kind === 'ok') {
       exchange.record.upstreamStatus = 200
-      serveCached(exchange, outcome.value)
+      serveCached(exchange, outcome.value, isStale)
     } else if (outcome.kind === 'failed') {
       sendError(exchanges, exchange, errorOf(outcome.reason), 'relay')
     } else if (outcome.kind === 'too-large') {
       relayAsIs(exchange)
     } else {
-      serveRefused(exchange, outcome.resolved)
+      serveRefused(exchange, key, outcome.resolved)
     }
   }
 
   /** The upstream answered a request of the front's own with something other than the manifest. */
-  const serveRefused = (exchange: Exchange, resolved: Resolved): void => {
+  const serveRefused = (exchange: Exchange, key: string, resolved: Resolved): void => {
     const { status, fields } = resolved
     exchange.record.upstreamStatus = status
-    if (status === 401 || status === 403) sendError(exchanges, exchange, localErrors.nameUnknown)
-    else if (status === 404) sendError(exchanges, exchange, localErrors.manifestUnknown, 'relay')
-    else if (status === 429) sendError(exchanges, exchange, localErrors.tooMany, 'relay', fields.retryAfter)
+    if (status === 401 || status === 403 || status === 404) {
+      const error = status === 404 ? localErrors.manifestUnknown : localErrors.nameUnknown
+      unknown.set(key, error, performance.now())
+      sendError(exchanges, exchange, error, status === 404 ? 'relay' : 'reject')
+    } else if (status === 429) sendError(exchanges, exchange, localErrors.tooMany, 'relay', fields.retryAfter)
     // Rare, and with words of the upstream's own: they are fetched for this client alone.
     else relayAsIs(exchange)
   }
 
-  const fetchDigest = (exchange: Exchange, key: string, digest: string): void => {
-    const ask = askFor(exchange, ownHeaders(''), 'GET', digest)
-    fetch.get(key, ask, digest, (outcome) => {
-      if (outcome.kind === 'ok') cache.put(key, outcome.value)
-      else if (outcome.kind === 'failed' && outcome.reason === 'digest_mismatch') {
-        counters.countUpstreamError(exchange.record.upstream, 'digest_mismatch')
-      }
-      serveFetched(exchange, outcome)
+  const fetchDigest = (exchange: Exchange, key: string, digest: string, isStale: boolean): void => {
+    fetch.get(key, askOwn(exchange, 'GET', digest, ''), digest, (outcome) => {
+      if (outcome.kind === 'ok' && !cache.has(key)) cache.put(key, outcome.value)
+      serveFetched(exchange, key, outcome, isStale)
     })
   }
 
-  const serveDigest = (exchange: Exchange, digest: string): void => {
+  const serveDigest = (exchange: Exchange, digest: string, isStale = false): void => {
     const key = keyOf(exchange, digest)
     const entry = cache.get(key)
-    if (entry && performance.now() - entry.confirmedMs < confirmEveryMs) {
-      serveCached(exchange, entry)
+    if (entry && (isStale || performance.now() - entry.confirmedMs < confirmEveryMs)) {
+      serveCached(exchange, entry, isStale)
     } else if (entry) {
       confirm(exchange, key, entry)
+    } else if (refuseUnknown(exchange, key)) {
+      return
     } else if (exchange.isHead) {
-      fetch.head(key, askFor(exchange, ownHeaders(''), 'HEAD', digest), (outcome) =>
-        serveHead(exchange, outcome),
+      fetch.head(key, askOwn(exchange, 'HEAD', digest, ''), (outcome) =>
+        serveHead(exchange, key, outcome, isStale),
       )
     } else {
-      fetchDigest(exchange, key, digest)
+      fetchDigest(exchange, key, digest, isStale)
     }
   }
 
   const confirm = (exchange: Exchange, key: string, entry: CachedManifest): void => {
-    fetch.head(key, askFor(exchange, ownHeaders(''), 'HEAD', entry.digest), (outcome) => {
+    fetch.head(key, askOwn(exchange, 'HEAD', entry.digest, ''), (outcome) => {
       const status = outcome.kind === 'ok' ? outcome.value.status : 0
       if (status === 200) entry.confirmedMs = performance.now()
       else if (status === 401 || status === 403 || status === 404) cache.delete(key)
       if (exchange.over) return
       // An upstream that cannot say keeps nobody from what was right yesterday.
-      if (outcome.kind === 'ok' && status !== 200 && status < 429) serveRefused(exchange, outcome.value)
-      else serveCached(exchange, entry)
+      if (outcome.kind === 'ok' && status !== 200 && status < 429) serveRefused(exchange, key, outcome.value)
+      else serveCached(exchange, entry, false)
     })
   }
 
   /** The answer to a HEAD, from the upstream's answer to the shared one. */
-  const serveHead = (exchange: Exchange, outcome: Outcome<Resolved>): void => {
+  const serveHead = (exchange: Exchange, key: string, outcome: Outcome<Resolved>, isStale = false): void => {
     if (exchange.over) return
+    recordSource(exchange, outcome.ask)
     if (outcome.kind !== 'ok') {
       sendError(exchanges, exchange, errorOf(outcome.kind === 'failed' ? outcome.reason : 'other'), 'relay')
       return
@@ -145,45 +176,63 @@ export function createManifests(options: ManifestOptions): Manifests {
     const { record } = exchange
     record.upstreamStatus = status
     if (status !== 200) {
-      serveRefused(exchange, outcome.value)
+      serveRefused(exchange, key, outcome.value)
     } else if (fields.digest === '' || fields.contentLength === '' || fields.contentType === '') {
       // docker fails without the length, ggcr without any of the three: the manifest itself tells them.
-      fetchTag(exchange)
+      fetchWhole(exchange, key)
     } else {
       record.digest = fields.digest
       record.size = Number(fields.contentLength)
       const unchanged = matches(exchange.ifNoneMatch, fields.digest)
       const answer = new Answer(options.relay, exchange)
-      answer.head(unchanged ? 304 : 200, 'relay', block, record.size, null)
+      answer.head(unchanged ? 304 : 200, 'relay', blockFor(block, isStale), record.size, null)
     }
   }
 
   const serveTag = (exchange: Exchange): void => {
     const { reference } = exchange.record
     const key = `${keyOf(exchange, reference)} ${exchange.accept}`
-    fetch.head(key, askFor(exchange, ownHeaders(exchange.accept), 'HEAD', reference), (outcome) => {
-      if (exchange.over) return
+    if (refuseUnknown(exchange, key)) return
+    fetch.head(key, askOwn(exchange, 'HEAD', reference, exchange.accept), (outcome) => {
       const digest = outcome.kind === 'ok' && outcome.value.status === 200 ? outcome.value.fields.digest : ''
-      if (exchange.isHead || outcome.kind !== 'ok') serveHead(exchange, outcome)
+      const last = exchange.fallback ? resolveStale(key, outcome, digest) : undefined
+      if (exchange.over) return
+      if (last !== undefined) serveDigest(exchange, last, true)
+      else if (exchange.isHead || outcome.kind !== 'ok') serveHead(exchange, key, outcome)
       else if (digest !== '') serveDigest(exchange, digest)
-      else if (outcome.value.status === 200) fetchTag(exchange)
-      else serveRefused(exchange, outcome.value)
+      else if (outcome.value.status === 200) fetchWhole(exchange, key)
+      else serveRefused(exchange, key, outcome.value)
     })
   }
 
-  /** An upstream that does not say the digest of a tag: the body is fetched, and the digest computed. */
-  const fetchTag = (exchange: Exchange): void => {
+  /** Remembers what a tag is; when neither upstream can say, what it was when one last could. */
+  const resolveStale = (key: string, outcome: Outcome<Resolved>, digest: string): string | undefined => {
+    const nowMs = performance.now()
+    const known = lastSeen.get(key, nowMs)
+    // A fallback may lag: its word does not replace that of the first.
+    if (digest !== '' && (!outcome.ask.isFallback || known === undefined)) lastSeen.set(key, digest, nowMs)
+    const isUnresolved = outcome.kind === 'failed' || (outcome.kind === 'ok' && outcome.value.status === 429)
+    return isUnresolved ? known : undefined
+  }
+
+  /** An upstream that does not say the digest, or the length: the body is fetched, and tells both. */
+  const fetchWhole = (exchange: Exchange, key: string): void => {
     const { reference } = exchange.record
-    const key = `${keyOf(exchange, reference)} ${exchange.accept}`
-    fetch.get(key, askFor(exchange, ownHeaders(exchange.accept), 'GET', reference), '', (outcome) =>
-      serveFetched(exchange, outcome),
-    )
+    const digest = isDigest(reference) ? reference : ''
+    fetch.get(key, askOwn(exchange, 'GET', reference, exchange.accept), digest, (outcome) => {
+      if (outcome.kind === 'ok') {
+        const ownKey = keyOf(exchange, outcome.value.digest)
+        if (!cache.has(ownKey)) cache.put(ownKey, outcome.value)
+      }
+      serveFetched(exchange, key, outcome)
+    })
   }
 
   return {
     serve(exchange) {
       const { reference } = exchange.record
-      if (!isDigest(reference)) serveTag(exchange)
+      if (!exchange.isShared) relayAsIs(exchange)
+      else if (!isDigest(reference)) serveTag(exchange)
       else if (/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/.test(reference)) serveDigest(exchange, reference)
       else relayAsIs(exchange)
     },
@@ -191,24 +240,23 @@ export function createManifests(options: ManifestOptions): Manifests {
 }
 
 function keyOf(exchange: Exchange, reference: string): string {
-  return `${exchange.record.upstream} ${exchange.record.upstreamRepository} ${reference}`
+  return `${exchange.scope} ${reference}`
 }
 
-function askFor(
-  exchange: Exchange,
-  headers: string[],
-  method: 'GET' | 'HEAD' = exchange.isHead ? 'HEAD' : 'GET',
-  reference = exchange.record.reference,
-): Ask {
-  const { upstream, upstreamRepository } = exchange.record
-  const query = exchange.query === '' ? '' : `?${exchange.query}`
-  return {
-    upstream,
-    repository: upstreamRepository,
-    method,
-    path: `/v2/${upstreamRepository}/manifests/${reference}${query}`,
-    headers,
-  }
+/** In the front's own name, for all who wait. */
+function askOwn(exchange: Exchange, method: 'GET' | 'HEAD', reference: string, accept: string): Ask {
+  return askFor(exchange, method, `manifests/${reference}`, ownHeaders(accept), method === 'GET')
+}
+
+/** In this client's words, and for it alone. */
+function askAsIs(exchange: Exchange): Ask {
+  const method = exchange.isHead ? 'HEAD' : 'GET'
+  const place = `manifests/${exchange.record.reference}`
+  return askFor(exchange, method, place, exchange.upstreamHeaders, exchange.isShared && !exchange.isHead)
+}
+
+function blockFor(block: Buffer, isStale: boolean): Buffer {
+  return isStale ? Buffer.concat([block, staleLine]) : block
 }
 
 /** If-None-Match against the digest, which registries use as ETag (RFC 9110 13.1.2; `W/` compares weakly). */

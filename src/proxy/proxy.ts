@@ -1,16 +1,23 @@
 /**
  * Builds the proxy of one thread from its parts.
  */
+
+import type { Domain } from '../config/types.ts'
+import { createAdmission, createOpenRate } from './admission.ts'
 import { createBlobs } from './blobs.ts'
-import { createTrustedProxies } from './client-address.ts'
+import { canonicalAddress, createTrustedProxies, type TrustedProxies } from './client-address.ts'
+import { localErrors } from './errors.ts'
 import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
+import { createPassages } from './passages.ts'
+import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
+import { sendError } from './respond.ts'
 import { createRouteTable } from './route.ts'
 import { createServer } from './server.ts'
 import { createTokens } from './tokens.ts'
-import type { Certificates, ProxyOptions, ProxyUpdate } from './types.ts'
+import type { Certificates, Log, ProxyOptions, ProxyUpdate } from './types.ts'
 import { createUpstreams } from './upstream.ts'
 
 export type Proxy = {
@@ -28,6 +35,12 @@ export type Proxy = {
 
 // A body that has to be rewritten is held whole; a list of tags is far smaller.
 const holdBytes = 8 * 1024 * 1024
+// Twice the upstream's own time for a token or a manifest that is asked for first, and once for the answer itself.
+const waits = 3
+// uWebSockets.js closes a connection without a request after 10 s, looking every 4 s, so whoever holds more than
+// was opened in two of these has requests under way.
+const openWindowMs = 15_000
+const forwardedWarningMs = 3_600_000
 
 export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   const { counters, threads } = options
@@ -40,12 +53,31 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     redirectHosts: [...options.config.redirectHosts],
   }
   const origins = config.upstreams.map(({ origin }) => origin)
-  let proxies = createTrustedProxies(config.trustedProxies)
+  const rangesOf = ({
+    trustedProxies,
+    streamRanges,
+  }: Pick<ProxyUpdate, 'trustedProxies' | 'streamRanges'>) => ({
+    trusted: createTrustedProxies(trustedProxies),
+    streamed: createTrustedProxies(streamRanges ?? []),
+  })
+  let ranges = rangesOf(config)
+  const proxies: TrustedProxies = { trusts: (address) => ranges.trusted.trusts(address) }
+  const own = ownHosts(config.domains)
   let stopping = false
+  const ofThread = (limit: number): number => Math.max(1, Math.floor(limit / threads))
+  const maxConnections = ofThread(limits.connections)
+  const perClient = Math.max(1, Math.ceil(limits.connectionsPerClient / threads))
+  const admission = createAdmission(perClient)
   const exchanges = createExchanges({
     counters,
     records: options.records,
     heartbeatMs: Math.max(200, Math.floor(config.sessions.idleMs / 3)),
+    waitMs: waits * limits.firstByteTimeoutMs,
+    expire(exchange) {
+      exchange.sender?.abandon()
+      sendError(exchanges, exchange, localErrors.upstreamSlow, 'relay')
+    },
+    leave: admission.leave,
   })
   const upstreams = createUpstreams({ ...options, config })
   const relay: RelayOptions = {
@@ -53,12 +85,16 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     minRateBytes: limits.minRateBytes,
     requestTimeoutMs: limits.requestTimeoutMs,
     holdBytes,
+    counters,
   }
   const routes = createRouteTable(config)
   const front = createFront({
     config,
     routes,
-    proxies: { trusts: (address) => proxies.trusts(address) },
+    proxies,
+    admission,
+    warnForwarded: createForwardedWarning(options.log),
+    streamRanges: { trusts: (address) => ranges.streamed.trusts(address) },
     tokens: createTokens(options.tokenKeys),
     exchanges,
     upstreams,
@@ -77,19 +113,53 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       relay,
       origins,
       redirectHosts: config.redirectHosts,
+      ownHosts: own,
+      seenHosts: createRedirectHosts({ report: options.reportRedirectHost, now: Date.now }),
     }),
     relay,
     counters,
     isStopping: () => stopping,
   })
+  const refused = (reason: 'connections' | 'client_connections' | 'proxy_header'): void =>
+    counters.countRefusal(reason)
+
+  // uWebSockets.js does not say whose connection has closed, so a client's are not counted but guessed from
+  // above by how many it opened lately; and only where connections run short, so that no guess hurts anybody.
+  const opened = createOpenRate(perClient, openWindowMs)
+  const admits = (peer: ArrayBuffer, connections: number): boolean => {
+    if (connections > maxConnections) {
+      refused('connections')
+      return false
+    }
+    const address = canonicalAddress(peer)
+    const exceeds = opened.exceeds(address, performance.now())
+    if (!exceeds || connections <= maxConnections / 2 || proxies.trusts(address)) return true
+    refused('client_connections')
+    return false
+  }
+
+  const openPassages = () => {
+    const connections = createAdmission(perClient)
+    return createPassages({
+      proxies,
+      maxConnections,
+      admit(address) {
+        const ticket = connections.tryEnter(address)
+        return ticket < 0 ? null : () => connections.leave(ticket)
+      },
+      refused,
+    })
+  }
+
   const certificates = options.certificates ?? certificatesOf(config)
   const server = await createServer({
     listen: config.listen.map((each, index) => ({ ...each, tls: certificates.listen[index] ?? null })),
     names: certificates.names,
-    maxConnections: Math.max(1, Math.floor(limits.connections / threads)),
+    passages: config.proxyProtocol ? openPassages() : null,
     handler: {
       request: front.request,
       aborted: exchanges.abort,
+      admits,
       connectionOpened: counters.connectionOpened,
       connectionClosed: counters.connectionClosed,
       failed: (error) => options.log.error({ err: error }, 'a request could not be answered'),
@@ -103,10 +173,12 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
         origins,
         update.upstreams.map(({ origin }) => origin),
       )
-      upstreams.use(update.active.upstreams)
       replaceAll(config.redirectHosts, update.redirectHosts)
-      proxies = createTrustedProxies(update.trustedProxies)
+      upstreams.update()
+      ranges = rangesOf(update)
       replaceAll(config.domains, update.domains)
+      // All that there ever were, as clients may still know them.
+      replaceAll(own, ownHosts(config.domains))
       routes.replace(config, update.active.domains)
     },
     replaceCertificates: ({ listen, names }) => server.replaceCertificates(listen, names),
@@ -132,4 +204,21 @@ function certificatesOf({ listen, domains }: ProxyOptions['config']): Certificat
     listen: listen.map(({ tls }) => tls),
     names: domains.flatMap(({ host, tls }) => (host === null || !tls ? [] : [{ host, ...tls }])),
   }
+}
+/** Once an hour at most, and without an address: the operator alone can know whether that proxy is his. */
+function createForwardedWarning(log: Log): () => void {
+  let warnedMs = Number.NEGATIVE_INFINITY
+  return () => {
+    const nowMs = performance.now()
+    if (nowMs - warnedMs < forwardedWarningMs) return
+    warnedMs = nowMs
+    log.warn({}, 'X-Forwarded-For from a private address that is not in trustedProxies is ignored')
+  }
+}
+
+function ownHosts(domains: readonly Domain[]): string[] {
+  return domains.flatMap(({ host, publicUrl }) => [
+    ...(host === null ? [] : [host]),
+    ...(publicUrl === null ? [] : [new URL(publicUrl).hostname]),
+  ])
 }

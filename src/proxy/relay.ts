@@ -3,20 +3,23 @@
  */
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
+import { type Ask, recordSource } from './ask.ts'
+import { type BodyCheck, createBodyCheck } from './body-check.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
 import { type AnswerFields, emptyFields, passDown } from './headers.ts'
 import { sendError } from './respond.ts'
-import type { UpstreamErrorReason } from './types.ts'
-import type { Ask, Sink, UpstreamCall, Upstreams } from './upstream.ts'
+import type { ProxyCounters, UpstreamErrorReason } from './types.ts'
+import type { Sink, UpstreamCall, Upstreams } from './upstream.ts'
 
 /** What a class of requests does differently with an answer; one object for each class, without state. */
 export type RelayPlan = {
   /**
-   * Called with the head before anything is sent. 'relay': send the answer on; 'hold': collect its body and ask
-   * `finish`; 'taken': the plan has answered, or asked the upstream again, itself.
+   * Called with the head before anything is sent. 'relay': send the answer on; 'check': send it on, but its end
+   * only if the body is that of the digest asked for; 'hold': collect its body and ask `finish`; 'taken': the plan
+   * has answered, or asked the upstream again, itself.
    */
-  head(relay: Relay): 'relay' | 'hold' | 'taken'
+  head(relay: Relay): 'relay' | 'check' | 'hold' | 'taken'
   /** What to send instead of the held body; the body itself is fine. */
   finish?(relay: Relay, body: Buffer): Buffer
 }
@@ -24,6 +27,7 @@ export type RelayPlan = {
 export type RelayOptions = AnswerOptions & {
   /** Largest body that a plan may hold. */
   holdBytes: number
+  counters: Pick<ProxyCounters, 'countUpstreamError'>
 }
 
 /** A class for its shape: undici calls it for every chunk of every relayed answer. */
@@ -34,15 +38,16 @@ export class Relay implements Sink, Sender {
   outcome: Outcome = 'relay'
   /** Body bytes of the answer; -1: not known, sent as chunks. */
   total = -1
-  /** What the upstream is asked, and how many redirects led here. */
-  readonly ask: Ask
+  /** What was asked of whoever answered, and how many redirects led here. */
+  ask: Ask
   readonly hops: number
   readonly #options: RelayOptions
   readonly #plan: RelayPlan
   readonly #answer: Answer
   #call: UpstreamCall | null = null
   #block: Buffer | null = null
-  #mode: 'wait' | 'relay' | 'hold' | 'taken' = 'wait'
+  #mode: 'wait' | 'relay' | 'check' | 'hold' | 'taken' = 'wait'
+  #check: BodyCheck | null = null
   #held: Buffer[] = []
   #heldBytes = 0
 
@@ -59,7 +64,9 @@ export class Relay implements Sink, Sender {
   head(call: UpstreamCall, status: number, raw: readonly Buffer[]): void {
     if (this.exchange.over) return call.abort()
     this.#call = call
+    this.ask = call.ask
     this.status = status
+    recordSource(this.exchange, call.ask)
     this.exchange.record.upstreamStatus = status
     const block = passDown(raw, this.fields)
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
@@ -68,12 +75,18 @@ export class Relay implements Sink, Sender {
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
-    if (this.#mode === 'relay') this.#begin()
+    if (this.#mode === 'check') this.#check = createBodyCheck(this.exchange.record.reference)
+    if (this.#mode === 'relay' || this.#mode === 'check') this.#begin()
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
     if (this.exchange.over) return call.abort()
     if (this.#mode === 'relay') return this.#answer.write(chunk)
+    if (this.#mode === 'check') {
+      const ready = this.#check ? this.#check.add(chunk) : chunk
+      if (ready) this.#answer.write(ready)
+      return
+    }
     if (this.#mode !== 'hold') return
     this.#heldBytes += chunk.length
     if (this.#heldBytes > this.#options.holdBytes) return this.refuse(localErrors.upstreamFailed, 'relay')
@@ -83,6 +96,7 @@ export class Relay implements Sink, Sender {
   end(): void {
     if (this.exchange.over) return
     if (this.#mode === 'relay') return this.#answer.end()
+    if (this.#mode === 'check') return this.#endChecked()
     if (this.#mode !== 'hold') return
     const held = Buffer.concat(this.#held)
     const body = this.#plan.finish?.(this, held) ?? held
@@ -95,10 +109,20 @@ export class Relay implements Sink, Sender {
     else this.#answer.end()
   }
 
-  fail(_call: UpstreamCall, reason: UpstreamErrorReason): void {
+  fail(_call: UpstreamCall | null, reason: UpstreamErrorReason): void {
     if (this.exchange.over) return
     if (this.#answer.headWritten) this.#answer.cut()
     else this.refuse(errorOf(reason), 'relay')
+  }
+
+  #endChecked(): void {
+    const last = this.#check ? this.#check.end() : null
+    if (last === false) {
+      this.#options.counters.countUpstreamError(this.ask.upstream, 'digest_mismatch')
+      return this.fail(null, 'digest_mismatch')
+    }
+    if (last) this.#answer.write(last)
+    this.#answer.end()
   }
 
   /** Answers with an error of the front's own, and lets go of the upstream. */

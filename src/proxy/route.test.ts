@@ -58,6 +58,7 @@ test('the first matching route names upstream and repository', () => {
     blobs: 'stream',
     public: false,
     fallback: null,
+    scope: '0 acme-org/app',
   })
   expect(table.findRoute(domain, 'hub/alpine')?.upstreamRepository).toBe('library/alpine')
   expect(table.findRoute(domain, 'hub/grafana/loki')?.upstreamRepository).toBe('grafana/loki')
@@ -68,6 +69,26 @@ test('the first matching route names upstream and repository', () => {
 test('a host without a domain is not served when every domain has a name', () => {
   const table = createRouteTable({ ...config, domains: config.domains.slice(0, 1) })
   expect(table.findDomain('other.example')).toBe(-1)
+})
+
+test('a fallback has names of its own, and caches of the route are not those of the first alone', () => {
+  const routes = [
+    {
+      repository: 'hub/**',
+      upstream: 0,
+      upstreamRepository: 'mirror/**',
+      blobs: 'redirect' as const,
+      public: false,
+      fallback: { upstream: 1, upstreamRepository: '**' },
+    },
+  ]
+  const table = createRouteTable({ ...config, domains: [{ host: null, ...domain, auth: 'open', routes }] })
+  expect(table.findRoute(0, 'hub/alpine')).toMatchObject({
+    upstream: 0,
+    upstreamRepository: 'mirror/alpine',
+    fallback: { upstream: 1, upstreamRepository: 'library/alpine' },
+    scope: '0 mirror/alpine 1 library/alpine',
+  })
 })
 
 const hosts: [host: string, domain: string | null][] = [
@@ -87,20 +108,6 @@ test.each(hosts)('host %s is served as %s', (host, wanted) => {
   const domains = names.map((name) => ({ ...domain, host: name, auth: 'open' as const, routes: [] }))
   const table = createRouteTable({ domains, upstreams: [] })
   expect(domains[table.findDomain(host)]?.host ?? null).toBe(wanted)
-})
-
-test('the fallback has a name of its own, with the library of Docker Hub', () => {
-  const fallback = { upstream: 1, upstreamRepository: '**' }
-  const route = { repository: 'x/**', upstream: 0, upstreamRepository: 'acme/**', blobs: 'stream' as const }
-  const routes = [{ ...route, public: true, fallback }]
-  const table = createRouteTable({ ...config, domains: [{ ...domain, host: null, auth: 'open', routes }] })
-  expect(table.findRoute(0, 'x/app')).toEqual({
-    upstream: 0,
-    upstreamRepository: 'acme/app',
-    blobs: 'stream',
-    public: true,
-    fallback: { upstream: 1, upstreamRepository: 'library/app' },
-  })
 })
 
 test('another config counts at once, and a domain that is gone is not served', () => {

@@ -14,6 +14,8 @@ export type Resolved = Place & {
   public: boolean
   /** Asked when the first one fails. */
   fallback: Place | null
+  /** Names (upstream, repository) and the fallback's: what a cache may be keyed by. */
+  scope: string
 }
 
 export type RouteTable = {
@@ -84,11 +86,14 @@ function resolve(
   for (const route of domain?.routes ?? []) {
     const matched = matchPattern(route.repository, repository)
     if (matched === null) continue
+    const own = placeOf(route, matched, upstreams)
+    const fallback = route.fallback && placeOf(route.fallback, matched, upstreams)
     return {
-      ...placeOf(route, matched, upstreams),
+      ...own,
       blobs: route.blobs,
       public: route.public,
-      fallback: route.fallback && placeOf(route.fallback, matched, upstreams),
+      fallback,
+      scope: `${scopeOf(own)}${fallback ? ` ${scopeOf(fallback)}` : ''}`,
     }
   }
   return null
@@ -116,4 +121,8 @@ export function matchPattern(pattern: string, repository: string): string | null
   if (!repository.startsWith(before) || !repository.endsWith(after)) return null
   const matched = repository.slice(before.length, repository.length - after.length)
   return wide || !matched.includes('/') ? matched : null
+}
+
+function scopeOf(place: Place): string {
+  return `${place.upstream} ${place.upstreamRepository}`
 }

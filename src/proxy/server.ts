@@ -4,6 +4,7 @@
 import uWS from 'uWebSockets.js'
 import type { Listener } from '../config/types.ts'
 import type { Downstream } from './exchange.ts'
+import type { Passages } from './passages.ts'
 
 export type Head = {
   /** As it was sent. */
@@ -16,6 +17,8 @@ export type Head = {
   headers: string[]
   /** The peer's address: 4 or 16 bytes. */
   peer: ArrayBuffer
+  /** What came in by the PROXY protocol and was let in: who it is (16 bytes). */
+  passenger: Uint8Array | null
   tls: boolean
 }
 
@@ -24,6 +27,8 @@ export type Handler<Held> = {
   request(down: Downstream, head: Head): Held | null
   /** The client went away before the answer was complete. */
   aborted(held: Held): void
+  /** Told of connections that did not come by the PROXY protocol; false: it is closed at once. */
+  admits(peer: ArrayBuffer, connections: number): boolean
   connectionOpened(): void
   connectionClosed(): void
   /** A bug: the connection is closed, and the thread lives on. */
@@ -46,18 +51,18 @@ export type Server = {
 }
 
 /**
- * `maxConnections`: of this thread; one more is closed at once. Rejects when a listener cannot be opened.
+ * Rejects when a listener cannot be opened. With `passages` all connections come by them, from this host itself.
  * Header sizes are bounded by UWS_HTTP_MAX_HEADERS_SIZE, which main.ts sets before any thread loads this.
  */
 export async function createServer<Held>(options: {
   listen: readonly Listener[]
   names: readonly NameCertificate[]
-  maxConnections: number
+  passages: Passages | null
   handler: Handler<Held>
 }): Promise<Server> {
   // No `uWebSockets` line in answers; its Date stays, and an upstream's is dropped (headers.ts).
   ;(uWS as unknown as { _cfg(setting: string): void })._cfg('silent')
-  const { handler } = options
+  const { handler, passages } = options
   let connections = 0
   const sockets: uWS.us_listen_socket[] = []
   const apps = new Set<uWS.TemplatedApp>()
@@ -74,13 +79,15 @@ export async function createServer<Held>(options: {
       room.open += opened ? 1 : -1
       if (opened) handler.connectionOpened()
       else handler.connectionClosed()
-      if (opened && connections > options.maxConnections) res.close()
+      if (opened && passages === null && !handler.admits(res.getRemoteAddress(), connections)) res.close()
       if (room.isLeft && room.open === 0) setImmediate(tryRetire, room)
     })
     const serve = (res: uWS.HttpResponse, req: uWS.HttpRequest): void => {
       // Nothing may be thrown out of here: uWebSockets.js would end the process (std::terminate).
       try {
-        const held = handler.request(res as unknown as Downstream, readHead(res, req, tls !== null))
+        const head = readHead(res, req, tls !== null)
+        if (passages !== null && !seat(head, passages)) return void res.close()
+        const held = handler.request(res as unknown as Downstream, head)
         // Attached only where it can be called: most local answers are complete by now.
         if (held !== null) res.onAborted(() => handler.aborted(held))
       } catch (error) {
@@ -100,10 +107,20 @@ export async function createServer<Held>(options: {
     if (open === 0 && apps.delete(app)) app.close()
   }
 
+  const open = async (app: uWS.TemplatedApp, host: string, port: number): Promise<void> => {
+    if (passages === null) {
+      sockets.push(await listen(app, host, port))
+      return
+    }
+    const inner = await listen(app, '127.0.0.1', 0)
+    sockets.push(inner)
+    await passages.listen(host, port, uWS.us_socket_local_port(inner))
+  }
+
   for (const { host, port, tls } of options.listen) {
     const room = openRoom(tls, tls ? options.names : [])
     if (!tls) {
-      sockets.push(await listen(room.app, host, port))
+      await open(room.app, host, port)
       continue
     }
     // removeServerName of 20.51 frees the routes that open connections of the name still use (the process ends),
@@ -113,7 +130,7 @@ export async function createServer<Held>(options: {
     apps.add(acceptor)
     acceptor.addChildAppDescriptor(room.app.getDescriptor())
     doors.push({ acceptor, room })
-    sockets.push(await listen(acceptor, host, port))
+    await open(acceptor, host, port)
   }
   return {
     replaceCertificates(listeners, names) {
@@ -136,9 +153,11 @@ export async function createServer<Held>(options: {
       }
     },
     stopListening() {
+      passages?.stopListening()
       for (const socket of sockets.splice(0)) uWS.us_listen_socket_close(socket)
     },
     close() {
+      passages?.close()
       for (const app of apps) app.close()
       apps.clear()
     },
@@ -159,6 +178,15 @@ const handOverMs = 1000
 
 function certificateOf({ cert, key }: { cert: string; key: string }): uWS.AppOptions {
   return { cert_file_name: cert, key_file_name: key }
+}
+
+/** Puts in whom the passage let in; false: nobody did, it is another program of this host. */
+function seat(head: Head, passages: Passages): boolean {
+  const passenger = passages.find(head.peer)
+  if (!passenger) return false
+  head.passenger = passenger.address
+  if (passenger.encrypted !== null) head.tls ||= passenger.encrypted
+  return true
 }
 
 /** Closes the connection, unless the answer was complete before: then there is nothing left to touch. */
@@ -196,6 +224,7 @@ function readHead(res: uWS.HttpResponse, req: uWS.HttpRequest, tls: boolean): He
     query: req.getQuery() ?? '',
     headers: collected,
     peer: res.getRemoteAddress(),
+    passenger: null,
     tls,
   }
 }

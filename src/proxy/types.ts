@@ -15,6 +15,9 @@ export type UpstreamErrorReason =
   | 'admission'
   | 'other'
 
+/** Why a client was turned away by a limit, or by the rules of the PROXY protocol. */
+export type RefusalReason = 'connections' | 'client_connections' | 'client_requests' | 'proxy_header'
+
 /** Hot-path counters; see `src/ops/counters.ts` for what each means. */
 export type ProxyCounters = {
   countRequest(
@@ -31,6 +34,7 @@ export type ProxyCounters = {
   countUntrustedForwarded(): void
   /** A request to a domain whose requests are not recorded. */
   countUnrecorded(): void
+  countRefusal(reason: RefusalReason): void
   countUpstream(index: number, status: number, durationMs: number): void
   countUpstreamError(index: number, reason: UpstreamErrorReason): void
   setRatelimitRemaining(index: number, remaining: number, nowMs: number): void
@@ -74,5 +78,7 @@ export type ProxyOptions = {
   announceManifest(notice: ManifestNotice): void
   /** An upstream answered (null) or could not be reached; called at most once a second for each. */
   reportUpstream(index: number, failure: UpstreamErrorReason | null): void
+  /** An upstream led to this host (with port where it is not the scheme's); at most once a minute for each. */
+  reportRedirectHost(index: number, host: string, seenMs: number): void
   log: Log
 }

@@ -30,6 +30,8 @@ const refusedForMs = 10_000
 
 export function createUpstreamAuth(options: {
   origin: string
+  /** PEM text of the authorities of the upstream's own host; null: those of the system. */
+  ca: string | null
   timeoutMs: number
   now(): number
 }): UpstreamAuth {
@@ -39,7 +41,11 @@ export function createUpstreamAuth(options: {
   const refused = new Map<string, number>()
   const pending = new Map<string, Promise<boolean>>()
   let challenge: Challenge | null = null
-  const ownAgent = new Agent({ allowH2: false, connections: 8, connect: { timeout: timeoutMs } })
+  const ownAgent = new Agent({
+    allowH2: false,
+    connections: 8,
+    connect: { timeout: timeoutMs, ...(options.ca !== null && { ca: options.ca }) },
+  })
   const publicAgent = new Agent({
     allowH2: false,
     connections: 8,

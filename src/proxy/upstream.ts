@@ -1,13 +1,15 @@
 /**
- * The upstream registries: a pool of connections for each, admission, tokens, one retry on a stale
- * connection, and the count of it all.
+ * Asks the upstream registries: admission, tokens, one retry on a stale connection, the fallback, and the count
+ * of it all.
  */
-import { Agent, type Dispatcher, Pool } from 'undici'
+import type { Dispatcher } from 'undici'
 import type { Config } from '../config/types.ts'
-import type { HeaderList } from './headers.ts'
-import { lookupPublic } from './public-host.ts'
+import { type Ask, askFallback } from './ask.ts'
 import type { ProxyOptions, UpstreamErrorReason } from './types.ts'
-import { createUpstreamAuth, parseChallenge, type UpstreamAuth } from './upstream-auth.ts'
+import { headerValue, isUseless, tooManyBody, tooManyHead } from './upstream-answers.ts'
+import { parseChallenge } from './upstream-auth.ts'
+import { reasonOf } from './upstream-errors.ts'
+import { createUpstreamPools, type Upstream } from './upstream-pools.ts'
 
 type Controller = Dispatcher.DispatchController
 
@@ -20,53 +22,23 @@ export type Sink = {
   fail(call: UpstreamCall, reason: UpstreamErrorReason): void
 }
 
-export type Ask = {
-  /** Index into `Config.upstreams`. */
-  upstream: number
-  /** Name there: what tokens are for. */
-  repository: string
-  method: 'GET' | 'HEAD'
-  /** Origin-form target, already in the upstream's names. */
-  path: string
-  headers: HeaderList
-  /** Another origin than the upstream's (a redirect followed inside): no token goes there. */
-  origin?: string
-}
-
 export type Upstreams = {
   /** Asks; the sink hears of everything, failures at once included. */
   ask(ask: Ask, sink: Sink): UpstreamCall
-  /** After `Config.upstreams` has grown: which of them are used. Others keep their connections while they are asked. */
-  use(active: readonly number[]): void
+  /** After `Config.upstreams` has grown, or `Config.redirectHosts` changed. */
+  update(): void
   close(): Promise<void>
 }
 
-type Upstream = {
-  pool: Pool
-  encrypted: boolean
-  auth: UpstreamAuth
-  inFlight: number
-  reportedMs: number
-  failing: boolean
-  /** No route leads there any more: closed with its last request. */
-  retired: boolean
-  closed: boolean
-}
-
 type Shared = {
-  upstreams: Upstream[]
-  /** For redirects followed inside: anywhere, or to public addresses only. */
-  followAnywhere: Agent
-  followPublic: Agent
+  upstreams: readonly Upstream[]
   limitEach: number
   options: UpstreamOptions
 }
 
-const connectTimeoutMs = 10_000
-// Silence in the middle of a body; a registry that streams a layer is never silent so long.
-const bodyTimeoutMs = 60_000
-// Registries and load balancers keep idle connections for a minute or more; the stale one is retried.
-const keepAliveTimeoutMs = 30_000
+/** Why an upstream is of no use now; of a 429 what it said of when to come back. */
+type Failure = { reason: UpstreamErrorReason; retryAfter: string | null }
+
 const reportEveryMs = 1000
 
 export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads'> & {
@@ -75,77 +47,29 @@ export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' |
 
 export function createUpstreams(options: UpstreamOptions): Upstreams {
   const { config } = options
-  const { firstByteTimeoutMs } = config.limits
-  const poolOptions = {
-    allowH2: false,
-    pipelining: 1,
-    headersTimeout: firstByteTimeoutMs,
-    bodyTimeout: bodyTimeoutMs,
-    keepAliveTimeout: keepAliveTimeoutMs,
-    keepAliveMaxTimeout: 10 * keepAliveTimeoutMs,
-    maxHeaderSize: 32 * 1024,
-  }
-  const connect = { timeout: Math.min(connectTimeoutMs, firstByteTimeoutMs) }
-  const open = ({ origin }: Config['upstreams'][number]): Upstream => ({
-    pool: new Pool(origin, { ...poolOptions, connect }),
-    encrypted: origin.startsWith('https:'),
-    auth: createUpstreamAuth({ origin, timeoutMs: Math.min(15_000, firstByteTimeoutMs), now: Date.now }),
-    inFlight: 0,
-    reportedMs: 0,
-    failing: false,
-    retired: false,
-    closed: false,
-  })
+  const pools = createUpstreamPools(config)
   const shared: Shared = {
-    upstreams: config.upstreams.map(open),
-    followAnywhere: new Agent({ ...poolOptions, connect }),
-    followPublic: new Agent({ ...poolOptions, connect: { ...connect, lookup: lookupPublic } }),
+    upstreams: pools.list,
     limitEach: Math.max(1, Math.floor(config.limits.upstreamRequests / options.threads)),
     options,
   }
   return {
     ask(ask, sink) {
-      const upstream = shared.upstreams[ask.upstream]
-      // Asked by one who chose it before it went.
-      if (upstream?.closed) {
-        const fresh = open(config.upstreams[ask.upstream] as Config['upstreams'][number])
-        shared.upstreams[ask.upstream] = { ...fresh, retired: upstream.retired }
-      }
       const call = new UpstreamCall(shared, ask, sink)
       call.start()
       return call
     },
-    use(active) {
-      const used = new Set(active)
-      for (const [index, upstream] of config.upstreams.entries()) {
-        const known = shared.upstreams[index] ?? open(upstream)
-        shared.upstreams[index] = known
-        known.retired = !used.has(index)
-        closeIfIdle(known)
-      }
-    },
-    async close() {
-      await Promise.all([
-        shared.followAnywhere.destroy(),
-        shared.followPublic.destroy(),
-        ...shared.upstreams.flatMap(({ pool, auth }) => [pool.destroy(), auth.close()]),
-      ])
-    },
+    update: pools.update,
+    close: pools.close,
   }
-}
-
-function closeIfIdle(upstream: Upstream): void {
-  if (!upstream.retired || upstream.closed || upstream.inFlight > 0) return
-  upstream.closed = true
-  upstream.pool.destroy().catch(() => undefined)
-  upstream.auth.close().catch(() => undefined)
 }
 
 /** One request to an upstream, over as many attempts as it takes; a class, as undici calls its methods. */
 export class UpstreamCall {
-  readonly ask: Ask
+  /** What is asked now: of the fallback, once the first has failed. */
+  ask: Ask
   readonly #shared: Shared
-  readonly #upstream: Upstream
+  #upstream: Upstream
   readonly #sink: Sink
   #controller: Controller | null = null
   #startedMs = 0
@@ -154,6 +78,7 @@ export class UpstreamCall {
   #retried = false
   #over = false
   #admitted = false
+  #firstFailure: Failure | null = null
 
   constructor(shared: Shared, ask: Ask, sink: Sink) {
     this.ask = ask
@@ -163,17 +88,24 @@ export class UpstreamCall {
   }
 
   start(): void {
-    const upstream = this.#upstream
-    if (upstream.inFlight >= this.#shared.limitEach) {
-      this.#over = true
-      this.#shared.options.counters.countUpstreamError(this.ask.upstream, 'admission')
-      this.#sink.fail(this, 'admission')
-      return
+    const { ask } = this
+    const { shared: pool, auth } = this.#upstream
+    if (ask.isCounted) {
+      const waitMs = pool.health.heldBackMs(performance.now())
+      if (waitMs > 0) return this.#giveUp('other', String(Math.ceil(waitMs / 1000)))
     }
-    upstream.inFlight++
+    const own = ask.origin === ''
+    if (ask.fallback && own && !pool.health.tryPass(performance.now())) {
+      return this.#giveUp(pool.health.lastReason())
+    }
+    if (pool.inFlight >= this.#shared.limitEach) {
+      this.#shared.options.counters.countUpstreamError(ask.upstream, 'admission')
+      return this.#giveUp('admission')
+    }
+    pool.inFlight++
     this.#admitted = true
-    if (this.ask.origin === undefined && upstream.auth.wants(this.ask.repository, Date.now())) {
-      void upstream.auth.obtain(this.ask.repository, null).then(() => this.#dispatch())
+    if (own && auth.wants(ask.repository, Date.now())) {
+      void auth.obtain(ask.repository, null).then(() => this.#dispatch())
     } else {
       this.#dispatch()
     }
@@ -198,8 +130,8 @@ export class UpstreamCall {
   #dispatch(): void {
     if (this.#over) return
     const { ask } = this
-    const authorization =
-      ask.origin === undefined ? this.#upstream.auth.authorization(ask.repository, Date.now()) : ''
+    const { shared: pool, auth } = this.#upstream
+    const authorization = ask.origin === '' ? auth.authorization(ask.repository, Date.now()) : ''
     this.#startedMs = performance.now()
     this.#status = 0
     this.#controller = null
@@ -210,18 +142,8 @@ export class UpstreamCall {
       // undici closes the connection after a HEAD unless told not to.
       reset: false,
     }
-    if (ask.origin === undefined) this.#upstream.pool.dispatch(request, this)
-    else this.#followAgent().dispatch({ ...request, origin: ask.origin }, this)
-  }
-
-  /**
-   * A host that an upstream names must be public, unless the operator listed it, or the upstream itself is one
-   * without TLS, which stands in a private network.
-   */
-  #followAgent(): Agent {
-    const { followAnywhere, followPublic, options } = this.#shared
-    const listed = options.config.redirectHosts.length > 0
-    return listed || !this.#upstream.encrypted ? followAnywhere : followPublic
+    if (ask.origin === '') pool.pool.dispatch(request, this)
+    else pool.follow.dispatch({ ...request, origin: ask.origin }, this)
   }
 
   onRequestStart(controller: Controller): void {
@@ -232,26 +154,34 @@ export class UpstreamCall {
   onResponseStart(controller: Controller, status: number): void {
     // 1xx are steps on the way (RFC 9110 15.2); the final status follows.
     if (status < 200 || this.#over || controller !== this.#controller) return
+    const { ask } = this
+    const nowMs = performance.now()
     this.#status = status
-    this.#shared.options.counters.countUpstream(
-      this.ask.upstream,
-      status,
-      performance.now() - this.#startedMs,
-    )
-    this.#report(null)
+    this.#shared.options.counters.countUpstream(ask.upstream, status, nowMs - this.#startedMs)
+    this.#report(null, status, nowMs)
     const raw = controller.rawHeaders as readonly Buffer[]
+    if (status < 400) return this.#sink.head(this, status, raw)
     const challenge =
-      status === 401 && !this.#challenged && this.ask.origin === undefined
+      status === 401 && !this.#challenged && ask.origin === ''
         ? parseChallenge(headerValue(raw, 'www-authenticate'))
         : null
-    if (!challenge) return this.#sink.head(this, status, raw)
-    this.#challenged = true
-    // What is left of this answer is read and dropped, so that its connection can be used again.
-    this.#controller = null
-    void this.#upstream.auth.obtain(this.ask.repository, challenge).then((fetched) => {
-      if (fetched) this.#dispatch()
-      else this.#refuse(raw)
-    })
+    if (challenge) {
+      this.#challenged = true
+      // What is left of this answer is read and dropped, so that its connection can be used again.
+      this.#controller = null
+      void this.#upstream.auth.obtain(ask.repository, challenge).then((fetched) => {
+        if (fetched) this.#dispatch()
+        else this.#refuse(raw)
+      })
+      return
+    }
+    const retryAfter = status === 429 ? headerValue(raw, 'retry-after') : null
+    if (retryAfter !== null && ask.isCounted) this.#upstream.shared.health.holdBack(retryAfter, nowMs)
+    if (isUseless(status, ask)) {
+      this.#controller = null
+      return this.#giveUp('other', retryAfter)
+    }
+    this.#sink.head(this, status, raw)
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
@@ -276,15 +206,46 @@ export class UpstreamCall {
       return
     }
     this.#shared.options.counters.countUpstreamError(this.ask.upstream, reason)
-    this.#report(reason)
+    this.#report(reason, 0, performance.now())
+    if (this.#status === 0) return this.#giveUp(reason)
     this.#finish()
     this.#sink.fail(this, reason)
+  }
+
+  /** Nothing of an answer was handed on: the fallback is asked, or the sink hears how the first one failed. */
+  #giveUp(reason: UpstreamErrorReason, retryAfter: string | null = null): void {
+    this.#release()
+    this.#firstFailure ??= { reason, retryAfter }
+    const { fallback } = this.ask
+    if (fallback) {
+      this.ask = askFallback(this.ask, fallback)
+      this.#upstream = this.#shared.upstreams[fallback.upstream] as Upstream
+      this.#controller = null
+      this.#challenged = false
+      this.#retried = false
+      this.start()
+      return
+    }
+    const first = this.#firstFailure
+    if (first.retryAfter === null) {
+      this.#over = true
+      this.#sink.fail(this, first.reason)
+      return
+    }
+    this.#controller = null
+    this.#sink.head(this, 429, tooManyHead(first.retryAfter))
+    if (!this.#over) this.#sink.data(this, tooManyBody)
+    if (this.#over) return
+    this.#finish()
+    this.#sink.end(this)
   }
 
   /** The realm gave no token: the 401 stands. */
   #refuse(raw: readonly Buffer[]): void {
     if (this.#over) return
-    this.#shared.options.counters.countUpstreamError(this.ask.upstream, 'auth')
+    const { ask } = this
+    this.#shared.options.counters.countUpstreamError(ask.upstream, 'auth')
+    if (ask.isFallback) return this.#giveUp('auth')
     this.#sink.head(this, 401, raw)
     if (this.#over) return
     this.#finish()
@@ -293,19 +254,22 @@ export class UpstreamCall {
 
   #finish(): void {
     this.#over = true
-    if (this.#admitted) {
-      this.#upstream.inFlight--
-      // Not in undici's own turn, which still holds the connection.
-      if (this.#upstream.retired) setImmediate(closeIfIdle, this.#upstream)
-    }
+    this.#release()
+  }
+
+  #release(): void {
+    if (this.#admitted) this.#upstream.shared.inFlight--
     this.#admitted = false
   }
 
-  #report(failure: UpstreamErrorReason | null): void {
-    if (this.ask.origin !== undefined) return
+  #report(failure: UpstreamErrorReason | null, status: number, nowMs: number): void {
+    if (this.ask.origin !== '') return
     const upstream = this.#upstream
+    const { health } = upstream.shared
+    if (failure !== null) health.failed(failure, nowMs)
+    else if (status >= 500) health.failed('other', nowMs)
+    else health.succeeded()
     const failing = failure !== null
-    const nowMs = performance.now()
     if (failing === upstream.failing && nowMs - upstream.reportedMs < reportEveryMs) return
     upstream.failing = failing
     upstream.reportedMs = nowMs
@@ -314,43 +278,3 @@ export class UpstreamCall {
 }
 
 const abandoned = new Error('abandoned')
-
-/** First value of a header in undici's raw list; '' without one. `name` in lower case. */
-export function headerValue(raw: readonly Buffer[], name: string): string {
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const key = raw[index] as Buffer
-    if (key.length === name.length && key.toString('latin1').toLowerCase() === name) {
-      return (raw[index + 1] as Buffer).toString('latin1')
-    }
-  }
-  return ''
-}
-
-const reasonByCode: Record<string, UpstreamErrorReason> = {
-  UND_ERR_CONNECT_TIMEOUT: 'timeout_connect',
-  ETIMEDOUT: 'timeout_connect',
-  UND_ERR_HEADERS_TIMEOUT: 'timeout_first_byte',
-  UND_ERR_BODY_TIMEOUT: 'timeout_body',
-  UND_ERR_SOCKET: 'reset',
-  ECONNRESET: 'reset',
-  EPIPE: 'reset',
-  ECONNREFUSED: 'connect',
-  ENOTFOUND: 'connect',
-  EAI_AGAIN: 'connect',
-  EHOSTUNREACH: 'connect',
-  ENETUNREACH: 'connect',
-  EPRIVATE: 'connect',
-  UND_ERR_HEADERS_OVERFLOW: 'protocol',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'protocol',
-}
-
-function reasonOf(error: Error): UpstreamErrorReason {
-  const code = (error as NodeJS.ErrnoException).code ?? ''
-  const known = reasonByCode[code]
-  if (known) return known
-  if (code.startsWith('HPE_')) return 'protocol'
-  if (code.startsWith('CERT_') || code.startsWith('ERR_TLS_') || /CERT|SELF_SIGNED|UNABLE_TO/.test(code)) {
-    return 'connect'
-  }
-  return 'other'
-}

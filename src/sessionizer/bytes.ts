@@ -2,6 +2,14 @@
 
 const hexText = /^(?:[0-9a-f]{2}){4,}$/
 const timeText = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+const timeLength = 24
+
+function isTime(value: string): boolean {
+  if (value.length !== timeLength || !timeText.test(value)) return false
+  const timeMs = Date.parse(value)
+  return !Number.isNaN(timeMs) && new Date(timeMs).toISOString() === value
+}
+
 // A string's head is its length in bytes and its kind.
 const kinds = { none: 0, text: 1, hex: 2, time: 3 } as const
 /** No field of a request event comes near; a bound keeps the scratch space bounded. */
@@ -51,16 +59,17 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
     text(value) {
       if (value === null) {
         writer.varint(kinds.none)
-      } else if (timeText.test(value) && new Date(value).toISOString() === value) {
+      } else if (isTime(value)) {
         writer.varint(kinds.time)
         writer.uint48(Date.parse(value))
       } else if (value.length <= 2 * maxTextBytes && hexText.test(value)) {
         writer.varint((value.length / 2) * 4 + kinds.hex)
         writer.hex(value)
       } else {
-        const bytes = Buffer.from(value).subarray(0, maxTextBytes)
-        writer.varint(bytes.length * 4 + kinds.text)
-        at += bytes.copy(scratch, at)
+        const length = Buffer.byteLength(value)
+        const cut = length > maxTextBytes ? Buffer.from(value).subarray(0, maxTextBytes) : null
+        writer.varint((cut?.length ?? length) * 4 + kinds.text)
+        at += cut === null ? scratch.write(value, at) : cut.copy(scratch, at)
       }
     },
     bytes() {

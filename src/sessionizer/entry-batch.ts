@@ -1,7 +1,7 @@
 /** Sorts a batch of log entries into what a store writes: facts by session, join entries, manifests. */
 import type { LogEntry, Manifest } from '../record/events.ts'
 import { type PackedContext, packContext } from './context-codec.ts'
-import { factOf } from './fact.ts'
+import { factOf, sameContext } from './fact.ts'
 import { keepSession, packFact } from './fact-codec.ts'
 import { joinEntryOf, joinKeyOf, type OpenEntry } from './join-index.ts'
 import { endOf } from './pull/request.ts'
@@ -30,13 +30,19 @@ export type EntryBatch = {
 export function sortEntries(entries: readonly LogEntry[]): EntryBatch {
   const facts: Fact[] = []
   const manifests = new Map<string, Manifest>()
+  // Packing a context takes longer than all else about a fact.
+  const contexts = new Map<string, FactContext>()
   for (const entry of entries) {
     if (entry.schema === 'waybill.manifest/1') {
       manifests.set(entry.digest, entry)
       continue
     }
     const fact = factOf(entry)
-    if (fact !== null) facts.push(fact)
+    if (fact === null) continue
+    const last = contexts.get(fact.sessionId)
+    if (last !== undefined && sameContext(last, fact.context)) fact.context = last
+    else contexts.set(fact.sessionId, fact.context)
+    facts.push(fact)
   }
   return { sessions: packSessions(facts), joins: collectJoins(facts), manifests: [...manifests.values()] }
 }
@@ -82,10 +88,12 @@ export function factKey(fact: Fact): Buffer {
 
 function collectJoins(facts: readonly Fact[]): JoinEntries[] {
   const joins = new Map<string, JoinEntries>()
+  const keys = new Map<FactContext, string>()
   for (const fact of facts) {
     const entry = joinEntryOf(fact)
     if (entry === null) continue
-    const joinKey = joinKeyOf(fact)
+    const joinKey = keys.get(fact.context) ?? joinKeyOf(fact)
+    keys.set(fact.context, joinKey)
     let join = joins.get(joinKey)
     if (join === undefined) {
       join = { joinKey, entries: [] }

@@ -112,7 +112,12 @@ test('rows that cannot be read are named, and the others are read', () => {
     [5, Buffer.from([0, 200])],
   ])
   for (const bad of [Buffer.alloc(0), good.value.subarray(0, 9), packFact(other, one.sessionId, 5)]) {
-    const session = unpackSession(one.sessionId, [row(other, bad), good], contexts)
+    const session = unpackSession(one.sessionId, {
+      rows: [row(other, bad), good],
+      contexts,
+      held: 2,
+      mostFacts: 9,
+    })
     expect(session.facts.map(({ fact: { id } }) => id)).toEqual([one.id])
     expect(session.unreadable).toEqual([other.id])
   }

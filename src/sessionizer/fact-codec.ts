@@ -64,6 +64,11 @@ export function keepSession(value: Buffer, sessionId: string): Buffer {
   return kept
 }
 
+/** Unix ms of a packed fact; 0 for what is none. */
+export function timeOf(value: Uint8Array): number {
+  return value.length < 12 ? 0 : Buffer.from(value.buffer, value.byteOffset, value.length).readUIntBE(6, 6)
+}
+
 export type UnpackedFact = { fact: Fact; late: boolean }
 
 /** null: its context is not known. */

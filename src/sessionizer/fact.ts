@@ -1,6 +1,6 @@
 /** Projects a request event onto the fact that its session keeps. */
 import type { Heartbeat, RequestEvent } from '../record/events.ts'
-import type { Fact } from './types.ts'
+import type { Fact, FactContext } from './types.ts'
 
 type FactClass = Fact['class']
 
@@ -8,6 +8,32 @@ const factClasses: ReadonlySet<string> = new Set<FactClass>(['manifest', 'blob',
 
 function isFactClass(value: string): value is FactClass {
   return factClasses.has(value)
+}
+
+function sameFields(a: object | null, b: object | null): boolean {
+  if (a === b) return true
+  if (a === null || b === null) return false
+  const other = b as Record<string, unknown>
+  for (const [name, value] of Object.entries(a)) if (other[name] !== value) return false
+  return true
+}
+
+/** Whether two facts can share their context: most of a session do. */
+export function sameContext(a: FactContext, b: FactContext): boolean {
+  return (
+    a.session_method === b.session_method &&
+    a.domain === b.domain &&
+    a.repository === b.repository &&
+    a.upstream === b.upstream &&
+    a.upstream_repository === b.upstream_repository &&
+    a.node === b.node &&
+    sameFields(a.client, b.client) &&
+    sameFields(a.geo, b.geo) &&
+    sameFields(a.network, b.network) &&
+    sameFields(a.company, b.company) &&
+    sameFields(a.data, b.data) &&
+    sameFields(a.privacy, b.privacy)
+  )
 }
 
 /** null: no session counts this request (no session id, or not a read of a repository). */

@@ -3,7 +3,7 @@
  * the digest that it got with another; the index, written with the facts, says which belong together.
  * `redis/pair.lua` decides by the same rule.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { shortDigest } from './fact-codec.ts'
 import { parseReference } from './pull/request.ts'
 import type { Fact } from './types.ts'
@@ -28,9 +28,7 @@ export type JoinEntry = {
 export function joinKeyOf(fact: Fact): string {
   const { client, domain, repository } = fact.context
   return (
-    createHash('sha256')
-      .update(`${client.id}\n${domain ?? ''}\n${repository}`)
-      .digest('base64url')
+    hash('sha256', `${client.id}\n${domain ?? ''}\n${repository}`, 'base64url')
       // 96 bits; with longer keys each would fall into a larger size of Redis's allocator.
       .slice(0, 16)
   )

@@ -20,14 +20,16 @@ export function contextFields(contexts: ReadonlyMap<number, Buffer>): Buffer[] {
   return fields
 }
 
-/** `fields`: the flat reply of HGETALL. */
+/** `fields`: of the hash, in turn with their values. Of more facts than `mostFacts` it gives the oldest. */
 export function readSession(
   sessionId: string,
   fields: readonly Buffer[],
+  mostFacts: number,
 ): UnpackedSession & { arrivals: number } {
   const chunks = new Map<number, Buffer[]>()
   const rows: { field: Buffer; value: Buffer }[] = []
   let arrivals = 0
+  let held = 0
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const field = fields[at] ?? Buffer.alloc(0)
     const value = fields[at + 1] ?? Buffer.alloc(0)
@@ -40,12 +42,14 @@ export function readSession(
       chunks.set(id, parts)
     } else if (field.toString() === 'n') {
       arrivals = Number(value)
+    } else if (field.toString() === 'q') {
+      held = Number(value)
     }
   }
   const contexts = new Map<number, Buffer>()
   for (const [id, parts] of chunks)
     contexts.set(id, Buffer.concat(parts.filter((part) => part !== undefined)))
-  return { ...unpackSession(sessionId, rows, contexts), arrivals }
+  return { ...unpackSession(sessionId, { rows, contexts, held, mostFacts }), arrivals }
 }
 
 /** Kind and session of an entry of the join index. */

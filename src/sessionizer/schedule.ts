@@ -9,11 +9,18 @@ import type { Fact } from './types.ts'
 export type SessionRules = Config['sessions']
 
 /** Bits of `SessionState.flags`. */
-export const flags = { get: 1, builder: 2, token: 4 } as const
+export const flags = { get: 1, builder: 2, token: 4, heartbeat: 8 } as const
 
-/** A session that never falls idle is looked at after so many facts, or when it has gone on for so long. */
+/**
+ * A session that never falls idle is looked at after so many facts, and as many as stayed at the last look, so that
+ * each fact is looked at about twice; or when it has gone on for so long.
+ */
 export const passFacts = 256
 export const passEveryMs = 60_000
+/** What is read of a session at a time: some 300 ms of the session thread. */
+export const mostFacts = 16_384
+/** Of several sessions no more are read at a time. */
+export const claimFacts = 4096
 /** A token session whose image is completely delivered ends this long after its last request. */
 export const earlyMs = 5000
 
@@ -26,6 +33,7 @@ export function flagsOf(fact: Fact): number {
   let value = fact.method === 'GET' ? flags.get : 0
   if (fact.context.client.tool !== null && builders.has(fact.context.client.tool)) value |= flags.builder
   if (fact.context.session_method === 'token') value |= flags.token
+  if (fact.heartbeat) value |= flags.heartbeat
   return value
 }
 
@@ -55,13 +63,13 @@ export function idleMsOf(stateFlags: number, rules: SessionRules): number {
 }
 
 /**
- * Next check after new facts. `arrivals`: facts since the last pass; `passMs`: time of that pass, null: none
- * yet; `previousMs`: the check set before, null: none. Early for token sessions with a GET: one of HEADs
+ * Next check after new facts. `held`: all facts; `arrivals`: those since the last pass; `passMs`: time of that pass,
+ * null: none yet; `previousMs`: the check set before, null: none. Early for token sessions with a GET: one of HEADs
  * only has nothing that could be complete.
  */
 export function nextCheckMs(
   state: SessionState,
-  arrivals: number,
+  { held, arrivals }: { held: number; arrivals: number },
   passMs: number | null,
   previousMs: number | null,
   rules: SessionRules,
@@ -70,7 +78,9 @@ export function nextCheckMs(
   const early = flags.token | flags.get
   const waitMs = (state.flags & early) === early ? Math.min(earlyMs, idleMs) : idleMs
   let check = state.lastMs + waitMs
-  const isBusy = arrivals >= passFacts || state.lastMs - (passMs ?? state.firstMs) >= passEveryMs
+  const isBusy =
+    arrivals >= Math.max(passFacts, held - arrivals) ||
+    state.lastMs - (passMs ?? state.firstMs) >= passEveryMs
   // The check set before counts here: the last end of a busy session runs ahead of the watermark for ever.
   if (isBusy) check = Math.min(check, state.lastMs, previousMs ?? check)
   return Math.min(check, state.firstMs + rules.maxMs)

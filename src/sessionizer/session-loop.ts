@@ -5,9 +5,10 @@
 import { performance } from 'node:perf_hooks'
 import type { PackageEvent } from '../record/events.ts'
 import type { SessionRules } from './schedule.ts'
-import { createSessionWork, type Prepared, type SummaryTools } from './session-work.ts'
+import { createSessionWork, type Gathered, type Prepared, type SummaryTools } from './session-work.ts'
 import { createSteadyClock } from './steady-clock.ts'
 import type { ClaimedSession, SessionClosing } from './store.ts'
+import { createTurns } from './turns.ts'
 
 export type SessionLoopLog = {
   info(fields: object, message: string): void
@@ -47,7 +48,7 @@ export type SessionLoopOptions = SummaryTools & {
 export type SessionLoop = {
   /** Handles all that is due now; never rejects. Returns the number of events published. */
   sweep(): Promise<number>
-  /** Finishes the running sweep and starts no other; open sessions stay in the store. */
+  /** Finishes the session that is worked on, gives other claims back; open sessions stay in the store. */
   drain(): Promise<void>
   close(): Promise<void>
 }
@@ -55,14 +56,19 @@ export type SessionLoop = {
 /** A sweep ends after so many rounds, so that the watermark is published in time. */
 const maxRounds = 20
 const countEveryMs = 5000
+const warnEveryMs = 60_000
+/** Events published at a time; the store in the file writes so many in a few ms. */
+const publishBatch = 512
 
 export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
   const { store, log, node, sessions: rules, metrics = {}, intervalMs = 250, batch = 64 } = options
   const backoff = options.backoffMs ?? { first: 500, longest: 30_000 }
   const steady = createSteadyClock(() => performance.now())
+  const turns = createTurns()
   const work = createSessionWork({
     ...options,
     onLate: (facts) => metrics.late?.(facts),
+    onOverfull: warnOverfull,
     onUnreadable: (facts) => log.error({ facts }, 'Stored facts could not be read and were dropped.'),
   })
   let timer: NodeJS.Timeout | null = null
@@ -71,6 +77,15 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
   let failures = 0
   let pausedUntilMs = 0
   let countedMs = Number.NEGATIVE_INFINITY
+  let warnedMs = Number.NEGATIVE_INFINITY
+  /** The last sweep did not do all that was due. */
+  let isBehind = false
+
+  function warnOverfull(facts: number): void {
+    if (performance.now() - warnedMs < warnEveryMs) return
+    warnedMs = performance.now()
+    log.warn({ facts }, 'A session has more requests than can be held; its pulls are ended sooner.')
+  }
 
   function succeed(): void {
     if (failures > 0) log.info({ failures }, 'Sessions are closed again.')
@@ -93,23 +108,55 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     return { nowMs, watermarkMs: Math.floor(Math.min(nowMs, heldMs)) }
   }
 
-  async function prepare(claimed: ClaimedSession, watermarkMs: number): Promise<Prepared | null> {
+  /** A session that cannot be summarised must not stop the others; it is tried again with them. */
+  async function postpone(error: unknown, claimed: ClaimedSession, watermarkMs: number): Promise<null> {
+    log.error({ err: error, session: claimed.sessionId }, 'A session could not be summarised.')
+    const { sessionId, lease } = claimed
+    await store.release({ sessionId, lease, nextCheckMs: watermarkMs + backoff.longest })
+    return null
+  }
+
+  async function gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null> {
     try {
-      return await work.prepare(claimed, watermarkMs)
+      return await work.gather(claimed, watermarkMs)
     } catch (error) {
-      // A session that cannot be summarised must not stop the others; it is tried again with them.
-      log.error({ err: error, session: claimed.sessionId }, 'A session could not be summarised.')
-      const { sessionId, lease } = claimed
-      await store.release({ sessionId, lease, nextCheckMs: watermarkMs + backoff.longest })
-      return null
+      return postpone(error, claimed, watermarkMs)
     }
+  }
+
+  async function decide(gathered: Gathered, watermarkMs: number): Promise<Prepared | null> {
+    try {
+      return work.decide(gathered, watermarkMs)
+    } catch (error) {
+      return postpone(error, gathered.session, watermarkMs)
+    }
+  }
+
+  /** One after the other, with room for other work between them; once stopped, what is not begun is given back. */
+  async function decideAll(claimed: readonly ClaimedSession[], watermarkMs: number): Promise<Prepared[]> {
+    const gathered = await Promise.all(claimed.map((session) => gather(session, watermarkMs)))
+    const left = gathered.filter((one) => one !== null)
+    const prepared: Prepared[] = []
+    for (let one = left.shift(); one !== undefined; one = stopped ? undefined : left.shift()) {
+      const decided = await decide(one, watermarkMs)
+      if (decided !== null) prepared.push(decided)
+      await turns.next()
+    }
+    await Promise.all(
+      left.map(({ session: { sessionId, lease } }) =>
+        store.release({ sessionId, lease, nextCheckMs: watermarkMs }),
+      ),
+    )
+    return prepared
   }
 
   async function publishAll(prepared: readonly Prepared[], nowMs: number): Promise<boolean> {
     const events = prepared.flatMap((one) => one.events)
-    if (events.length === 0) return true
     try {
-      await options.publish(events)
+      for (let at = 0; at < events.length; at += publishBatch) {
+        await turns.next()
+        await options.publish(events.slice(at, at + publishBatch))
+      }
     } catch (error) {
       fail(error, 'Package events could not be published; they are kept and tried again.')
       return false
@@ -119,12 +166,13 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
   }
 
   async function finish(prepared: readonly Prepared[], isPublished: boolean, watermarkMs: number) {
+    await turns.next()
     await Promise.all(
       prepared.map(async ({ events, request }) => {
         const { sessionId, lease } = request
         if (!isPublished && events.length > 0) {
           await store.release({ sessionId, lease, nextCheckMs: watermarkMs })
-        } else if ((await store.closeSession(request)) && request.remaining === null) {
+        } else if ((await store.closeSession(request)) && request.remaining === null && !request.more) {
           metrics.closed?.(1)
         }
       }),
@@ -139,23 +187,29 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
 
   async function handleDue(): Promise<number> {
     let published = 0
+    isBehind = true
     for (let round = 0; round < maxRounds && !stopped; round++) {
+      await turns.next()
       const { nowMs, watermarkMs } = await effectiveWatermark()
+      // While there is much to do as well, or the count would be that of before.
+      await countOpen()
       const claimed = await store.claimDue({ watermarkMs, max: batch })
-      if (claimed.length === 0) break
-      const all = await Promise.all(claimed.map((session) => prepare(session, watermarkMs)))
-      const prepared = all.filter((one) => one !== null)
+      if (claimed.length === 0) {
+        isBehind = false
+        break
+      }
+      const prepared = await decideAll(claimed, watermarkMs)
       const isPublished = await publishAll(prepared, nowMs)
       await finish(prepared, isPublished, watermarkMs)
       if (!isPublished) return published
       published += prepared.reduce((sum, one) => sum + one.events.length, 0)
     }
-    await countOpen()
     succeed()
     return published
   }
 
   async function sweepOnce(): Promise<number> {
+    isBehind = false
     if (performance.now() < pausedUntilMs) return 0
     try {
       return await handleDue()
@@ -176,7 +230,7 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
 
   function schedule(): void {
     if (stopped || intervalMs === 0) return
-    timer = setTimeout(() => void sweep().then(schedule), intervalMs)
+    timer = setTimeout(() => void sweep().then(schedule), isBehind ? 0 : intervalMs)
   }
 
   async function drain(): Promise<void> {

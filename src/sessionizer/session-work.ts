@@ -1,9 +1,9 @@
-/** What is done with one claimed session: join, look up its manifests, summarise, and say what to close. */
+/** What is done with one claimed session: its manifests are looked up, it is summarised, what to close is said. */
 import type { Manifest } from '../record/events.ts'
 import { type EventTrace, joinTraces, traceOf } from './event-trace.ts'
 import { joinSession } from './join-session.ts'
 import { splitLate } from './late.ts'
-import { flags, idleMsOf, type SessionRules, stateOf } from './schedule.ts'
+import { earlyMs, flags, idleMsOf, type SessionRules, stateOf } from './schedule.ts'
 import type { ClaimedSession, CloseRequest, SessionClosing } from './store.ts'
 import type { Fact, Graph, Summary } from './types.ts'
 
@@ -32,7 +32,12 @@ export type SessionWorkOptions = SummaryTools & {
   sessions: SessionRules
   onLate(facts: number): void
   onUnreadable(facts: number): void
+  /** More facts than can be read at a time do not fall idle: some of their pulls are ended sooner. */
+  onOverfull(facts: number): void
 }
+
+/** All that the summary needs. */
+export type Gathered = { session: ClaimedSession; graph: Graph }
 
 export type Prepared = { events: Summary['finished'][number]['event'][]; request: CloseRequest }
 
@@ -41,9 +46,14 @@ const maxLookups = 4
 /** When the rest of a session would be due already, it still waits for so long: a pass costs a few calls. */
 const leastWaitMs = 1000
 
+/** Of a session that is read in parts, so much of a part must be done with: less would be read again and again. */
+const leastDone = 1 / 2
+
 export type SessionWork = {
   /** null: nothing is left to do, the claim is void. */
-  prepare(claimed: ClaimedSession, watermarkMs: number): Promise<Prepared | null>
+  gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null>
+  /** Pure but for what it reports. */
+  decide(gathered: Gathered, watermarkMs: number): Prepared
 }
 
 export function createSessionWork(options: SessionWorkOptions): SessionWork {
@@ -61,32 +71,56 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     return graph
   }
 
-  async function prepare(claimed: ClaimedSession, watermarkMs: number): Promise<Prepared | null> {
+  async function gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null> {
     const session = await joinSession(store, claimed, watermarkMs, rules)
     if (session === null) return null
-    const { sessionId, lease, arrivals, earlier } = session
+    const isLate = session.facts.some(({ late }) => late)
+    const roots = isLate ? session.earlier.flatMap(({ digest }) => (digest === null ? [] : [digest])) : []
+    const all = session.facts.map(({ fact }) => fact)
+    return { session, graph: await lookUp(all, roots) }
+  }
+
+  /** Of a session that is read in parts: what began before the last fact that was read is all there. */
+  function summarisePart(input: SummariseInput): { summary: Summary; closing: boolean } {
+    const { facts } = input
+    const watermark = Math.min(input.watermark, facts.at(-1)?.time ?? input.watermark)
+    const quietMs = watermark - (facts[facts.length >> 1]?.time ?? watermark)
+    // With the usual idle time; with one that ends the older half, if it is quiet; all of it.
+    const idles = [input.idleMs, Math.min(input.idleMs, Math.max(1, quietMs))]
+    // No pull ends sooner than that: not half of them can be over.
+    if (quietMs < Math.min(earlyMs, input.idleMs)) idles.shift()
+    for (const idleMs of idles) {
+      const summary = options.summarise({ ...input, watermark, closing: false, idleMs })
+      if (summary.remaining.length <= facts.length * (1 - leastDone)) return { summary, closing: false }
+      options.onOverfull(facts.length)
+    }
+    return { summary: options.summarise({ ...input, closing: true }), closing: true }
+  }
+
+  function decide({ session, graph }: Gathered, watermarkMs: number): Prepared {
+    const { sessionId, lease, arrivals, earlier, more } = session
     const all = session.facts.map(({ fact }) => fact)
     const state = stateOf(all)
-    const isLate = session.facts.some(({ late }) => late)
-    const roots = isLate ? earlier.flatMap(({ digest }) => (digest === null ? [] : [digest])) : []
-    const graph = await lookUp(all, roots)
     const { kept, dropped } = splitLate(session.facts, earlier, graph)
     if (dropped.length > 0) options.onLate(dropped.length)
     if (session.unreadable.length > 0) options.onUnreadable(session.unreadable.length)
     const idleMs = state === null ? 0 : idleMsOf(state.flags, rules)
     const endsMs = state === null ? 0 : Math.min(state.lastMs + idleMs, state.firstMs + rules.maxMs)
-    const closing = watermarkMs >= endsMs
     const isBuilder = state !== null && (state.flags & flags.builder) !== 0
-    const summary = options.summarise({
+    const input: SummariseInput = {
       sessionId,
       facts: kept,
       graph,
       watermark: watermarkMs,
-      closing,
+      closing: watermarkMs >= endsMs,
       idleMs: isBuilder ? rules.idleBuilderMs : rules.idleMs,
       node,
       earlier,
-    })
+    }
+    const { summary, closing } =
+      more && kept.length > 0
+        ? summarisePart(input)
+        : { summary: options.summarise(input), closing: input.closing }
     const remaining = closing ? [] : summary.remaining
     const stays = new Set(remaining.map((fact) => fact.id))
     const rest = stateOf(remaining)
@@ -103,7 +137,8 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
       ],
       earlier: joinTraces(earlier, events.map(traceOf), watermarkMs),
       watermarkMs,
-      closedThroughMs: rest === null ? closedThrough(kept, rules) : null,
+      closedThroughMs: rest === null && !more ? closedThrough(kept, rules) : null,
+      more,
       remaining:
         rest === null
           ? null
@@ -112,7 +147,7 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     return { events, request }
   }
 
-  return { prepare }
+  return { gather, decide }
 }
 
 /**

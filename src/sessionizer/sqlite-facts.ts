@@ -1,14 +1,25 @@
 /** Adds facts to sessions in SQLite, and reads them: the twin of `redis/add-facts.lua`. */
-import { redirectFacts, type SessionFacts } from './entry-batch.ts'
+import { type PackedFact, redirectFacts, type SessionFacts } from './entry-batch.ts'
 import { lateBit } from './fact-codec.ts'
-import { joinStates, nextCheckMs, type SessionRules, type SessionState } from './schedule.ts'
-import { bytesOf, countOf, numberOf, type SessionSql, textOf } from './sqlite-schema.ts'
-import { type UnpackedSession, unpackSession } from './stored-facts.ts'
+import { flags, joinStates, nextCheckMs, type SessionRules, type SessionState } from './schedule.ts'
+import { createCountedReader } from './sqlite-counted.ts'
+import {
+  bytesOf,
+  countOf,
+  numberOf,
+  type SessionSql,
+  type SqlRow,
+  type SqlValue,
+  textOf,
+} from './sqlite-schema.ts'
+import { type FactRow, type UnpackedSession, unpackSession } from './stored-facts.ts'
 
 /** Redirects of sessions that were joined never go further than this. */
 const maxHops = 4
 
 export type SessionMeta = {
+  /** Under which its facts lie. */
+  number: number
   state: SessionState
   held: number
   arrivals: number
@@ -22,6 +33,7 @@ export function readMeta(sql: SessionSql, sessionId: string): SessionMeta | null
   const row = sql.get('meta', sessionId)
   if (row === undefined) return null
   return {
+    number: countOf(row, 'number'),
     state: { firstMs: countOf(row, 'first'), lastMs: countOf(row, 'last'), flags: countOf(row, 'flags') },
     held: countOf(row, 'held'),
     arrivals: countOf(row, 'arrivals'),
@@ -32,87 +44,128 @@ export function readMeta(sql: SessionSql, sessionId: string): SessionMeta | null
   }
 }
 
-export function writeMeta(sql: SessionSql, sessionId: string, meta: SessionMeta): void {
-  const { state, held, arrivals, passMs, dueMs, keptCheckMs } = meta
-  sql.run(
-    'putMeta',
-    sessionId,
-    state.firstMs,
-    state.lastMs,
-    state.flags,
-    held,
-    arrivals,
-    passMs,
-    dueMs,
-    keptCheckMs,
-  )
+function metaValues({ state, held, arrivals, passMs, dueMs, keptCheckMs, number }: SessionMeta): SqlValue[] {
+  return [state.firstMs, state.lastMs, state.flags, held, arrivals, passMs, dueMs, keptCheckMs, number]
 }
 
-export function deleteSession(sql: SessionSql, sessionId: string): void {
-  sql.run('deleteMeta', sessionId)
-  sql.run('deleteFacts', sessionId)
-  sql.run('deleteContexts', sessionId)
+/** All but the lease. */
+export function writeMeta(sql: SessionSql, meta: SessionMeta): void {
+  sql.run('putMeta', ...metaValues(meta))
 }
 
-export function readFacts(sql: SessionSql, sessionId: string): UnpackedSession {
+export function deleteSession(sql: SessionSql, number: number): void {
+  sql.run('deleteMeta', number)
+  sql.run('deleteFacts', number)
+}
+
+/** Of more facts than `mostFacts` the oldest. */
+export function readFacts(
+  sql: SessionSql,
+  sessionId: string,
+  { number, held }: SessionMeta,
+  mostFacts: number,
+): UnpackedSession {
+  const more = held > mostFacts
   const contexts = new Map<number, Buffer>()
-  for (const row of sql.all('contexts', sessionId)) {
-    contexts.set(countOf(row, 'id'), Buffer.from(bytesOf(row, 'value')))
+  const facts: FactRow[] = []
+  const found = more
+    ? [...sql.all('contexts', number), ...sql.all('oldestFacts', number, mostFacts)]
+    : sql.all('facts', number)
+  for (const row of found) {
+    const [field, value] = [bytesOf(row, 'field'), bytesOf(row, 'value')]
+    if (field.length === contextBytes) contexts.set(Buffer.from(field).readUInt32BE(0), Buffer.from(value))
+    else facts.push({ field, value })
   }
-  const rows = sql.all('facts', sessionId)
-  return unpackSession(
-    sessionId,
-    rows.map((row) => ({ field: bytesOf(row, 'field'), value: bytesOf(row, 'value') })),
-    contexts,
-  )
+  return unpackSession(sessionId, { rows: facts, contexts, held, mostFacts })
+}
+
+/** A context's id, as a field. */
+const contextBytes = 4
+
+function contextField(id: number): Buffer {
+  const field = Buffer.allocUnsafe(contextBytes)
+  field.writeUInt32BE(id, 0)
+  return field
 }
 
 export function addFacts(sql: SessionSql, facts: readonly SessionFacts[], rules: SessionRules): void {
   for (const session of facts) {
     let target = session
+    let tombstone = sql.get('tombstone', target.sessionId)
     for (let hop = 0; hop < maxHops; hop++) {
-      const redirect = textOf(sql.get('tombstone', target.sessionId), 'redirect')
+      const redirect = textOf(tombstone, 'redirect')
       if (redirect === null) break
       target = redirectFacts(target, redirect)
+      tombstone = sql.get('tombstone', target.sessionId)
     }
-    addToSession(sql, target, rules)
+    addToSession(sql, target, tombstone, rules)
   }
 }
 
-function addToSession(sql: SessionSql, session: SessionFacts, rules: SessionRules): void {
+type Adding = {
+  sql: SessionSql
+  number: number
+  /** There may be heartbeats in the session. */
+  hasBeats: boolean
+  through: number | null
+  upTo: number | null
+}
+
+/** What the fact makes of the session: one more, one instead of its heartbeat, or nothing. */
+function addFact(adding: Adding, fact: PackedFact): 'new' | 'instead' | null {
+  const { sql, number, through, upTo } = adding
+  const value = fact.value
+  // Not at the same ms: a watermark is the time of a record that is still to come.
+  if ((through !== null && fact.startMs < through) || (upTo !== null && fact.endMs < upTo)) {
+    value.writeUInt8(value.readUInt8(0) | lateBit, 0)
+  }
+  const isBeat = fact.key.length > 16
+  if (!isBeat && !adding.hasBeats) return sql.run('addFact', number, fact.key, value) > 0 ? 'new' : null
+  const id = fact.key.subarray(0, 16)
+  if (sql.get('fact', number, id) !== undefined) return null
+  const beatKey = isBeat ? fact.key : Buffer.concat([id, Buffer.from('h')])
+  const beat = adding.hasBeats ? sql.get('fact', number, beatKey) : undefined
+  if (isBeat && beat !== undefined && durationOf(bytesOf(beat, 'value')) >= durationOf(value)) return null
+  adding.hasBeats ||= isBeat
+  sql.run('putFact', number, fact.key, value)
+  if (beat !== undefined && !isBeat) sql.run('deleteFact', number, beatKey)
+  return beat === undefined ? 'new' : 'instead'
+}
+
+function addToSession(
+  sql: SessionSql,
+  session: SessionFacts,
+  tombstone: SqlRow | undefined,
+  rules: SessionRules,
+): void {
   const { sessionId } = session
-  const tombstone = sql.get('tombstone', sessionId)
   const before = readMeta(sql, sessionId)
   let state = before?.state ?? null
   let held = before?.held ?? 0
   let arrivals = before?.arrivals ?? 0
+  const isCounted = tombstone === undefined ? () => false : createCountedReader(sql, sessionId)
+  const number = before?.number ?? sql.nextNumber()
+  const adding: Adding = {
+    sql,
+    number,
+    hasBeats: ((state?.flags ?? 0) & flags.heartbeat) !== 0,
+    through: numberOf(tombstone, 'through'),
+    upTo: numberOf(tombstone, 'up_to'),
+  }
   for (const fact of session.facts) {
-    const id = fact.key.subarray(0, 16)
-    const isBeat = fact.key.length > 16
-    if (tombstone !== undefined && isCounted(sql, sessionId, id)) continue
-    if (sql.get('fact', sessionId, id) !== undefined) continue
-    const beatKey = Buffer.concat([id, Buffer.from('h')])
-    const beat = sql.get('fact', sessionId, beatKey)
-    if (isBeat && beat !== undefined && durationOf(bytesOf(beat, 'value')) >= durationOf(fact.value)) continue
-    const value = Buffer.from(fact.value)
-    const through = numberOf(tombstone, 'through')
-    const upTo = numberOf(tombstone, 'up_to')
-    // Not at the same ms: a watermark is the time of a record that is still to come.
-    if ((through !== null && fact.startMs < through) || (upTo !== null && fact.endMs < upTo)) {
-      value.writeUInt8(value.readUInt8(0) | lateBit, 0)
-    }
-    sql.run('putFact', sessionId, fact.key, value)
-    if (beat !== undefined && !isBeat) sql.run('deleteFact', sessionId, beatKey)
-    if (beat === undefined) held++
+    const added = isCounted(fact.key) ? null : addFact(adding, fact)
+    if (added === null) continue
+    if (added === 'new') held++
     arrivals++
     state = joinStates(state, { firstMs: fact.startMs, lastMs: fact.endMs, flags: fact.flags })
   }
   if (state === null || arrivals === (before?.arrivals ?? 0)) return
-  for (const [id, bytes] of session.contexts) sql.run('putContext', sessionId, id, bytes)
+  for (const [id, bytes] of session.contexts) sql.run('addFact', number, contextField(id), bytes)
   const passMs = before?.passMs ?? null
-  const check = nextCheckMs(state, arrivals, passMs, before?.dueMs ?? null, rules)
+  const check = nextCheckMs(state, { held, arrivals }, passMs, before?.dueMs ?? null, rules)
   const isLeased = before !== null && before.lease !== null
-  writeMeta(sql, sessionId, {
+  const meta: SessionMeta = {
+    number,
     state,
     held,
     arrivals,
@@ -120,18 +173,9 @@ function addToSession(sql: SessionSql, session: SessionFacts, rules: SessionRule
     dueMs: isLeased ? null : check,
     lease: before?.lease ?? null,
     keptCheckMs: isLeased ? check : null,
-  })
-}
-
-function isCounted(sql: SessionSql, sessionId: string, id: Buffer): boolean {
-  const row = sql.get('counted', sessionId, id.subarray(0, 14))
-  if (row === undefined) return false
-  const lows = Buffer.from(bytesOf(row, 'lows'))
-  const low = id.subarray(14, 16)
-  for (let at = lows.indexOf(low); at >= 0; at = lows.indexOf(low, at + 1)) {
-    if (at % 2 === 0) return true
   }
-  return false
+  if (before === null) sql.run('addMeta', ...metaValues(meta), sessionId)
+  else writeMeta(sql, meta)
 }
 
 /** The varint after the 12 bytes of fixed length, see fact-codec.ts. */

@@ -1,21 +1,21 @@
 /** Tables and statements of the session store in SQLite. */
 import type { DatabaseSync } from 'node:sqlite'
 
-// Ids and keys as text or bytes, times in Unix ms. `session_meta.due` is null while the session is leased;
-// `kept_check` is the check that counts when the lease ends.
+// Ids and keys as text or bytes, times in Unix ms. Open sessions are numbered, so that those of one time lie side
+// by side: by their ids, which are random, each would be written with a page of its own. The field of a
+// `session_fact` is a record id (16 bytes), the same and `h` for a heartbeat, or four bytes: the id of a context
+// that facts name. `session_meta.due` is null while the session is leased; `kept_check` is the check that counts
+// when the lease ends.
 const tables = `
 CREATE TABLE IF NOT EXISTS session_meta (
-  session TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, flags INTEGER NOT NULL,
+  number INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL, flags INTEGER NOT NULL,
   held INTEGER NOT NULL, arrivals INTEGER NOT NULL, pass INTEGER,
   due INTEGER, lease TEXT, lease_until INTEGER, kept_check INTEGER
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS session_due ON session_meta (due) WHERE due IS NOT NULL;
 CREATE INDEX IF NOT EXISTS session_lease ON session_meta (lease_until) WHERE lease_until IS NOT NULL;
 CREATE TABLE IF NOT EXISTS session_fact (
-  session TEXT NOT NULL, field BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (session, field)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS session_context (
-  session TEXT NOT NULL, id INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (session, id)
+  number INTEGER NOT NULL, field BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (number, field)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS session_tombstone (
   session TEXT PRIMARY KEY, through INTEGER, up_to INTEGER, traces BLOB, redirect TEXT, expires INTEGER NOT NULL
@@ -43,27 +43,33 @@ CREATE TABLE IF NOT EXISTS session_node (node TEXT PRIMARY KEY, oldest INTEGER N
 `
 
 const statements = {
-  meta: 'SELECT first, last, flags, held, arrivals, pass, due, lease, kept_check FROM session_meta WHERE session = ?',
-  putMeta: `INSERT INTO session_meta (session, first, last, flags, held, arrivals, pass, due, kept_check)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session) DO UPDATE SET first = excluded.first,
-    last = excluded.last, flags = excluded.flags, held = excluded.held, arrivals = excluded.arrivals,
-    pass = excluded.pass, due = excluded.due, kept_check = excluded.kept_check`,
-  setHeld: 'UPDATE session_meta SET held = ? WHERE session = ?',
-  deleteMeta: 'DELETE FROM session_meta WHERE session = ?',
-  due: 'SELECT session FROM session_meta WHERE due <= ? ORDER BY due, session LIMIT ?',
+  lastNumber: 'SELECT max(number) AS number FROM session_meta',
+  meta: `SELECT number, first, last, flags, held, arrivals, pass, due, lease, kept_check FROM session_meta
+    WHERE session = ?`,
+  addMeta: `INSERT INTO session_meta (first, last, flags, held, arrivals, pass, due, kept_check, number, session)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  putMeta: `UPDATE session_meta SET first = ?, last = ?, flags = ?, held = ?, arrivals = ?, pass = ?, due = ?,
+    kept_check = ? WHERE number = ?`,
+  setHeld: 'UPDATE session_meta SET held = ? WHERE number = ?',
+  deleteMeta: 'DELETE FROM session_meta WHERE number = ?',
+  due: 'SELECT session FROM session_meta WHERE due <= ? ORDER BY due, number LIMIT ?',
   lapsed: 'SELECT session FROM session_meta WHERE lease_until <= ? ORDER BY lease_until LIMIT ?',
   lease: 'UPDATE session_meta SET due = NULL, lease = ?, lease_until = ? WHERE session = ?',
   unlease:
     'UPDATE session_meta SET lease = NULL, lease_until = NULL, kept_check = NULL, due = ? WHERE session = ?',
   count: 'SELECT count(*) AS count FROM session_meta',
-  fact: 'SELECT value FROM session_fact WHERE session = ? AND field = ?',
-  facts: 'SELECT field, value FROM session_fact WHERE session = ?',
-  putFact: 'INSERT OR REPLACE INTO session_fact (session, field, value) VALUES (?, ?, ?)',
-  deleteFact: 'DELETE FROM session_fact WHERE session = ? AND field = ?',
-  deleteFacts: 'DELETE FROM session_fact WHERE session = ?',
-  contexts: 'SELECT id, value FROM session_context WHERE session = ?',
-  putContext: 'INSERT OR IGNORE INTO session_context (session, id, value) VALUES (?, ?, ?)',
-  deleteContexts: 'DELETE FROM session_context WHERE session = ?',
+  fact: 'SELECT value FROM session_fact WHERE number = ? AND field = ?',
+  facts: 'SELECT field, value FROM session_fact WHERE number = ?',
+  contexts: 'SELECT field, value FROM session_fact WHERE number = ? AND length(field) = 4',
+  // Bytes 6 to 11 are the time, see fact-codec.ts.
+  oldestFacts: `SELECT field, value FROM session_fact WHERE number = ? AND length(field) > 4
+    ORDER BY substr(value, 7, 6), field LIMIT ?`,
+  addFact: 'INSERT OR IGNORE INTO session_fact (number, field, value) VALUES (?, ?, ?)',
+  putFact: 'INSERT OR REPLACE INTO session_fact (number, field, value) VALUES (?, ?, ?)',
+  deleteFact: 'DELETE FROM session_fact WHERE number = ? AND field = ?',
+  // From a record id to the same and `h`: nothing else lies between.
+  deleteRecord: 'DELETE FROM session_fact WHERE number = ? AND field BETWEEN ? AND ?',
+  deleteFacts: 'DELETE FROM session_fact WHERE number = ?',
   tombstone: 'SELECT through, up_to, traces, redirect FROM session_tombstone WHERE session = ?',
   putTombstone: `INSERT OR REPLACE INTO session_tombstone (session, through, up_to, traces, redirect, expires)
     VALUES (?, ?, ?, ?, ?, ?)`,
@@ -98,6 +104,8 @@ export type SessionSql = {
   run(name: StatementName, ...values: SqlValue[]): number
   get(name: StatementName, ...values: SqlValue[]): SqlRow | undefined
   all(name: StatementName, ...values: SqlValue[]): SqlRow[]
+  /** For a session that is new. */
+  nextNumber(): number
   /** All or nothing; the file has one writer, so nothing is ever waited for. */
   transaction<T>(work: () => T): T
 }
@@ -114,7 +122,9 @@ export function openSessionTables(database: DatabaseSync): SessionSql {
     }
     return found
   }
+  let lastNumber = countOf(statement('lastNumber').get() as SqlRow | undefined, 'number')
   return {
+    nextNumber: () => ++lastNumber,
     run: (name, ...values) => Number(statement(name).run(...values).changes),
     get: (name, ...values) => statement(name).get(...values) as SqlRow | undefined,
     all: (name, ...values) => statement(name).all(...values) as SqlRow[],
@@ -125,7 +135,8 @@ export function openSessionTables(database: DatabaseSync): SessionSql {
         database.exec('COMMIT')
         return result
       } catch (error) {
-        database.exec('ROLLBACK')
+        // SQLite has rolled back by itself after some errors (a full disk among them).
+        if (database.isTransaction) database.exec('ROLLBACK')
         throw error
       }
     },

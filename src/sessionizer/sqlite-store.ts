@@ -2,16 +2,25 @@
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type { DatabaseSync } from 'node:sqlite'
-import type { Manifest } from '../record/events.ts'
-import { factKey, groupIds, packSessions, sortEntries } from './entry-batch.ts'
+import type { LogEntry, Manifest } from '../record/events.ts'
+import { createCallGroup } from './call-group.ts'
+import { factKey, packSessions, sortEntries } from './entry-batch.ts'
 import { packTraces, unpackTraces } from './event-trace.ts'
 import { decidedMs, undecidedMs } from './join-index.ts'
 import { createManifestCache } from './manifest-cache.ts'
-import { nodeLifeMs, type SessionRules } from './schedule.ts'
+import { claimFacts, mostFacts, nodeLifeMs, type SessionRules } from './schedule.ts'
+import { addCounted } from './sqlite-counted.ts'
 import { addFacts, deleteSession, readFacts, readMeta, writeMeta } from './sqlite-facts.ts'
 import { addJoins, pairSession } from './sqlite-joins.ts'
 import { bytesOf, countOf, numberOf, openSessionTables, type SessionSql, textOf } from './sqlite-schema.ts'
-import type { ClaimedSession, CloseRequest, LoadedSession, SessionStore } from './store.ts'
+import type {
+  ClaimedSession,
+  CloseRequest,
+  LoadedSession,
+  MoveRequest,
+  PairRequest,
+  SessionStore,
+} from './store.ts'
 
 export type SqliteStoreOptions = {
   /** Opened and closed by the caller. */
@@ -28,6 +37,9 @@ export type SqliteStoreOptions = {
 }
 
 const longestSweepMs = 60_000
+/** In one transaction, as in `createCallGroup`: each of the two takes some 50 ms at most. */
+const mostBatches = 16
+const mostSessions = 64
 
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { sessions: rules, tombstoneMs } = options
@@ -68,7 +80,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     if (meta === null) return null
     return {
       sessionId,
-      ...readFacts(sql, sessionId),
+      ...readFacts(sql, sessionId, meta, mostFacts),
       arrivals: meta.arrivals,
       earlier: unpackTraces(Buffer.from(bytesOf(sql.get('tombstone', sessionId), 'traces'))),
     }
@@ -79,69 +91,92 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     sweepExpired(now)
     const rows = [...sql.all('due', watermarkMs, max), ...sql.all('lapsed', now, max)].slice(0, max)
     const lease = randomBytes(9).toString('base64url')
-    return rows.flatMap((row) => {
+    const claimed: ClaimedSession[] = []
+    let facts = 0
+    for (const row of rows) {
+      if (facts >= claimFacts) break
       const loaded = loadSession(textOf(row, 'session') ?? '')
-      if (loaded === null) return []
+      if (loaded === null) continue
       sql.run('lease', lease, now + leaseMs, loaded.sessionId)
-      return [{ ...loaded, lease }]
-    })
+      facts += loaded.facts.length
+      claimed.push({ ...loaded, lease })
+    }
+    return claimed
   }
 
   function closeClaim(request: CloseRequest): boolean {
     const { sessionId, remaining, watermarkMs } = request
     const meta = readMeta(sql, sessionId)
     if (meta === null || meta.lease !== request.lease) return false
-    const removed = deleteFields(sql, sessionId, request.countedIds.flatMap(bothKeys))
     if (request.countedIds.length > 0) buryIds(sql, request, nowMs() + tombstoneMs)
+    // Most close as a whole: all that was there when they were read, and nothing came since.
+    const isWhole =
+      remaining === null && meta.arrivals === request.arrivals && meta.held <= request.countedIds.length
+    const removed = isWhole ? meta.held : deleteRecords(sql, meta.number, request.countedIds)
     if (meta.held <= removed) {
-      deleteSession(sql, sessionId)
+      deleteSession(sql, meta.number)
       return true
     }
     const held = meta.held - removed
     const arrivals = meta.arrivals - request.arrivals
-    const quiet = arrivals === 0 && remaining !== null
+    const quiet = arrivals === 0 && remaining !== null && !request.more
     const state = quiet ? remaining.state : meta.state
-    const check = quiet ? remaining.nextCheckMs : (meta.keptCheckMs ?? watermarkMs)
-    writeMeta(sql, sessionId, { ...meta, state, held, arrivals, passMs: watermarkMs })
+    const later = quiet ? remaining.nextCheckMs : (meta.keptCheckMs ?? watermarkMs)
+    const check = request.more ? watermarkMs : later
+    writeMeta(sql, { ...meta, state, held, arrivals, passMs: watermarkMs })
     sql.run('unlease', check, sessionId)
     return true
   }
 
+  function moveFacts({ from, to, facts }: MoveRequest): void {
+    const stored = facts.map(({ fact }) => fact)
+    addFacts(sql, packSessions(stored, to), rules)
+    sql.run('putTombstone', from, null, null, null, to, nowMs() + tombstoneMs)
+    const meta = readMeta(sql, from)
+    if (meta === null) return
+    const held = stored.reduce(
+      (left, fact) => left - sql.run('deleteFact', meta.number, factKey(fact)),
+      meta.held,
+    )
+    if (held <= 0) deleteSession(sql, meta.number)
+    else sql.run('setHeld', held, meta.number)
+  }
+
+  function addAll(calls: readonly (readonly LogEntry[])[]): void {
+    const batch = sortEntries(calls.length === 1 ? (calls[0] ?? []) : calls.flat())
+    const now = nowMs()
+    for (const manifest of batch.manifests) {
+      sql.run('putManifest', manifest.digest, JSON.stringify(manifest), now + manifestMs)
+    }
+    for (const { joinKey, entries } of batch.joins) addJoins(sql, joinKey, entries, now + undecidedMs)
+    addFacts(sql, batch.sessions, rules)
+  }
+
+  const adding = createCallGroup(mostBatches, (calls: readonly (readonly LogEntry[])[]) => {
+    sql.transaction(() => addAll(calls))
+    return calls.map(() => undefined)
+  })
+  const closing = createCallGroup(mostSessions, (requests: readonly CloseRequest[]) =>
+    sql.transaction(() => requests.map(closeClaim)),
+  )
+  const pairing = createCallGroup(mostSessions, (requests: readonly PairRequest[]) =>
+    sql.transaction(() => requests.map((request) => pairSession(sql, request, nowMs() + decidedMs))),
+  )
+  const moving = createCallGroup(mostSessions, (requests: readonly MoveRequest[]) =>
+    sql.transaction(() => requests.map(moveFacts)),
+  )
+  const groups = [adding, closing, pairing, moving]
+
   return {
-    async addEntries(entries) {
-      const batch = sortEntries(entries)
-      sql.transaction(() => {
-        const now = nowMs()
-        for (const manifest of batch.manifests) {
-          sql.run('putManifest', manifest.digest, JSON.stringify(manifest), now + manifestMs)
-        }
-        for (const { joinKey, entries: list } of batch.joins) {
-          addJoins(sql, joinKey, list, now + undecidedMs)
-        }
-        addFacts(sql, batch.sessions, rules)
-      })
-    },
+    addEntries: adding.call,
 
     claimDue: async ({ watermarkMs, max }) => sql.transaction(() => claim(watermarkMs, max)),
 
     load: async (sessionId) => loadSession(sessionId),
 
-    pair: async (request) => sql.transaction(() => pairSession(sql, request, nowMs() + decidedMs)),
-
-    async move({ from, to, facts }) {
-      const stored = facts.map(({ fact }) => fact)
-      sql.transaction(() => {
-        addFacts(sql, packSessions(stored, to), rules)
-        sql.run('putTombstone', from, null, null, null, to, nowMs() + tombstoneMs)
-        const meta = readMeta(sql, from)
-        if (meta === null) return
-        const held = meta.held - deleteFields(sql, from, stored.map(factKey))
-        if (held <= 0) deleteSession(sql, from)
-        else sql.run('setHeld', held, from)
-      })
-    },
-
-    closeSession: async (request) => sql.transaction(() => closeClaim(request)),
+    pair: pairing.call,
+    move: moving.call,
+    closeSession: closing.call,
 
     async release({ sessionId, lease, nextCheckMs }) {
       sql.transaction(() => {
@@ -163,25 +198,23 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     openSessions: async () => countOf(sql.get('count'), 'count'),
 
-    async close() {},
+    async close() {
+      for (const group of groups) group.flush()
+    },
   }
 }
 
-function bothKeys(id: string): Buffer[] {
-  return [Buffer.from(id, 'hex'), Buffer.from(`${id}68`, 'hex')]
-}
-
-/** Returns how many there were. */
-function deleteFields(sql: SessionSql, sessionId: string, fields: readonly Buffer[]): number {
-  return fields.reduce((sum, field) => sum + sql.run('deleteFact', sessionId, field), 0)
+/** Record ids, each with its heartbeat; returns how many there were. */
+function deleteRecords(sql: SessionSql, number: number, ids: readonly string[]): number {
+  return ids.reduce(
+    (sum, id) => sum + sql.run('deleteRecord', number, Buffer.from(id, 'hex'), Buffer.from(`${id}68`, 'hex')),
+    0,
+  )
 }
 
 function buryIds(sql: SessionSql, request: CloseRequest, expiresMs: number): void {
   const { sessionId, closedThroughMs, watermarkMs } = request
-  for (const { head, lows } of groupIds(request.countedIds)) {
-    const before = bytesOf(sql.get('counted', sessionId, head), 'lows')
-    sql.run('putCounted', sessionId, head, Buffer.concat([before, lows]))
-  }
+  addCounted(sql, sessionId, request.countedIds)
   const old = sql.get('tombstone', sessionId)
   const traces = packTraces(request.earlier)
   sql.run(

@@ -27,6 +27,8 @@ export type LoadedSession = {
   sessionId: string
   /** In order of (time, id). */
   facts: StoredFact[]
+  /** Facts that began later are in the store too: a session is read in parts that the thread can bear. */
+  more: boolean
   /** Ids of what is stored but cannot be read; to be forgotten with the session. */
   unreadable: string[]
   /** Facts that came since the last pass; says at the close whether more came meanwhile. */
@@ -50,6 +52,8 @@ export type CloseRequest = {
   watermarkMs: number
   /** The session is closed as a whole: what starts up to then and comes later is late. null: some facts remain. */
   closedThroughMs: number | null
+  /** As loaded: the session is looked at again at once. */
+  more?: boolean
   /** What stays of the facts that were read, and when to look again. */
   remaining: { state: SessionState; nextCheckMs: number } | null
 }
@@ -62,18 +66,20 @@ export type PairRequest = {
   limits: JoinLimits
 }
 
+export type MoveRequest = { from: string; to: string; facts: readonly StoredFact[] }
+
 /** `target`: this session's HEADs belong to that session. `source`: that session's HEADs belong to this one. */
 export type Pairing = { target: string | null; source: string | null }
 
 export type SessionClosing = {
-  /** Sessions whose check lies at or before the watermark, or whose lease ran out. */
+  /** Sessions whose check lies at or before the watermark, or whose lease ran out; fewer where they are large. */
   claimDue(request: { watermarkMs: number; max: number }): Promise<ClaimedSession[]>
   /** What is in the session now; null: nothing. */
   load(sessionId: string): Promise<LoadedSession | null>
   /** Decides, once and for good, which HEADs and GETs of two tokens are one pull. */
   pair(request: PairRequest): Promise<Pairing>
   /** Adds the facts to `to`, then takes them out of `from`, which from now on redirects there. Idempotent. */
-  move(request: { from: string; to: string; facts: readonly StoredFact[] }): Promise<void>
+  move(request: MoveRequest): Promise<void>
   /** false: the lease was lost, nothing was changed. */
   closeSession(request: CloseRequest): Promise<boolean>
   /** Gives the claim back unchanged. */

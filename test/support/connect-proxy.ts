@@ -1,4 +1,4 @@
-/** An HTTP proxy that leads every CONNECT to one port: it stands for the name service of a test's host names. */
+/** An HTTP proxy that leads every CONNECT to a port of the test: it stands for the name service of a test's host names. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
@@ -11,11 +11,19 @@ export type ConnectProxy = {
   stop(): void
 }
 
-/** `port` of 127.0.0.1. */
-export async function startConnectProxy(port: number): Promise<ConnectProxy> {
+/** `port` of 127.0.0.1 for all names, or for each; a name without one is refused. */
+export async function startConnectProxy(
+  port: number | ((name: string) => number | undefined),
+): Promise<ConnectProxy> {
   const open = new Set<Duplex>()
-  const proxy = createServer().on('connect', (_request, client: Duplex) => {
-    const through = connect(port, '127.0.0.1', () => {
+  const proxy = createServer().on('connect', (request, client: Duplex) => {
+    const name = (request.url ?? '').split(':')[0] ?? ''
+    const target = typeof port === 'number' ? port : port(name)
+    if (target === undefined) {
+      client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+      return
+    }
+    const through = connect(target, '127.0.0.1', () => {
       client.write('HTTP/1.1 200 Connected\r\n\r\n')
       through.pipe(client).pipe(through)
     })

@@ -8,6 +8,8 @@ type Result = { code: number; stdout: string; stderr: string }
 export type Containerd = {
   address: string
   pid: number
+  /** Blobs as they were fetched, each a file. */
+  blobs: string
   /** `args`: further words of `ctr images pull`. */
   pull(
     reference: string,
@@ -17,7 +19,8 @@ export type Containerd = {
   stop(): Promise<void>
 }
 
-export async function startContainerd(): Promise<Containerd> {
+/** `env`: for ctr, which fetches itself: HTTPS_PROXY, say, to give names of a test a place. */
+export async function startContainerd(options: { env?: Record<string, string> } = {}): Promise<Containerd> {
   const folder = temporaryFolder('containerd')
   const address = join(folder, 'containerd.sock')
   const file = join(folder, 'config.toml')
@@ -31,7 +34,7 @@ path = "${join(folder, 'opt')}"
 `,
   )
   const ctr = (args: readonly string[]) =>
-    run('ctr', ['--address', address, '--namespace', 'test', ...args], { timeoutMs: 120_000 })
+    run('ctr', ['--address', address, '--namespace', 'test', ...args], { ...options, timeoutMs: 120_000 })
   const places = ['--root', join(folder, 'root'), '--state', join(folder, 'state'), '--address', address]
   const server = await startProcess({
     command: 'containerd',
@@ -43,6 +46,7 @@ path = "${join(folder, 'opt')}"
   return {
     address,
     pid: server.pid,
+    blobs: join(folder, 'root', 'io.containerd.content.v1.content', 'blobs', 'sha256'),
     pull: (reference, { plainHttp = false, platform, args = [] } = {}) =>
       ctr([
         ...['images', 'pull', '--snapshotter', 'native', ...(plainHttp ? ['--plain-http'] : [])],

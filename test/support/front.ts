@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import type { Config } from '../../src/config/types.ts'
 import type { Proxy as TestedProxy } from '../../src/proxy/proxy.ts'
-import type { ManifestNotice, UpstreamErrorReason } from '../../src/proxy/types.ts'
+import type { ManifestNotice, RefusalReason, UpstreamErrorReason } from '../../src/proxy/types.ts'
 import type { WaybillRecord } from '../../src/record/record.ts'
 import { freePort } from './processes.ts'
 
@@ -12,9 +12,15 @@ export type TestFront = {
   records: WaybillRecord[]
   manifests: ManifestNotice[]
   upstreamErrors: UpstreamErrorReason[]
+  /** Index of the upstream, and status, of each answer of an upstream. */
+  upstreamAnswers: [index: number, status: number][]
+  /** Index of the upstream, and host, of each redirect target that was told of. */
+  redirectHosts: [index: number, host: string][]
   /** What was told of `RateLimit-Remaining`. */
   rateLimits: number[]
   untrustedForwarded(): number
+  refusals: RefusalReason[]
+  warnings: string[]
   proxy: TestedProxy
   /** A token of this front. */
   token(): Promise<string>
@@ -23,13 +29,22 @@ export type TestFront = {
 
 export type FrontOptions = {
   upstream: string
-  auth?: 'token' | 'open'
+  auth?: 'token' | 'open' | 'passthrough'
   blobs?: 'redirect' | 'stream'
   /** Pattern and upstream's name; default `**` both. */
   route?: { repository: string; upstreamRepository: string }
   publicUrl?: string
   trustedProxies?: string[]
+  proxyProtocol?: boolean
+  tls?: { cert: string; key: string }
   redirectHosts?: string[]
+  streamRanges?: string[]
+  /** A second upstream, asked when the first fails; by the same names. */
+  fallback?: string
+  /** PEM of the upstream's authorities. */
+  ca?: string
+  /** More hosts that are this front's own. */
+  ownHosts?: string[]
   idleMs?: number
   limits?: Partial<Config['limits']>
 }
@@ -46,26 +61,49 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
   const rateLimits: number[] = []
+  const upstreamAnswers: TestFront['upstreamAnswers'] = []
+  const redirectHosts: TestFront['redirectHosts'] = []
   let sequence = 0
   let untrusted = 0
+  const refusals: RefusalReason[] = []
+  const warnings: string[] = []
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
-    listen: [{ host: '127.0.0.1', port, tls: null }],
-    upstreams: [{ origin, host, dockerHub: false }],
+    listen: [{ host: '127.0.0.1', port, tls: options.tls ?? null }],
+    upstreams: [
+      { origin, host, dockerHub: false, ca: options.ca ?? null },
+      ...(options.fallback === undefined
+        ? []
+        : [{ origin: options.fallback, host: new URL(options.fallback).host, dockerHub: false, ca: null }]),
+    ],
     domains: [
       {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
-        routes: [{ ...route, upstream: 0, blobs: options.blobs ?? 'redirect' }],
+        routes: [
+          {
+            ...route,
+            upstream: 0,
+            blobs: options.blobs ?? 'redirect',
+            fallback:
+              options.fallback === undefined
+                ? null
+                : { upstream: 1, upstreamRepository: route.upstreamRepository },
+          },
+        ],
       },
+      ...(options.ownHosts ?? []).map((own) => ({ host: own, publicUrl: null, auth: 'open', routes: [] })),
     ],
     trustedProxies: options.trustedProxies ?? [],
+    proxyProtocol: options.proxyProtocol ?? false,
     redirectHosts: options.redirectHosts ?? [],
+    streamRanges: options.streamRanges ?? [],
     sessions: { idleMs: options.idleMs ?? 60_000 },
     limits: {
       headerBytes: 16384,
       connections: 20_000,
+      connectionsPerClient: 512,
       upstreamRequests: 1024,
       manifestBytes: 8 * 1024 * 1024,
       manifestCacheBytes: 64 * 1024 * 1024,
@@ -88,7 +126,8 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       countUntrustedForwarded: () => {
         untrusted++
       },
-      countUpstream: nothing,
+      countRefusal: (reason) => refusals.push(reason),
+      countUpstream: (index, status) => upstreamAnswers.push([index, status]),
       countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
       setRatelimitRemaining: (_index, remaining) => rateLimits.push(remaining),
     },
@@ -101,7 +140,13 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     },
     announceManifest: (notice) => manifests.push(notice),
     reportUpstream: nothing,
-    log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    log: {
+      debug: nothing,
+      info: nothing,
+      warn: (_fields, message) => warnings.push(message),
+      error: nothing,
+    },
+    reportRedirectHost: (index, seen) => redirectHosts.push([index, seen]),
   })
   const url = `http://127.0.0.1:${port}`
   return {
@@ -111,7 +156,11 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     manifests,
     upstreamErrors,
     rateLimits,
+    upstreamAnswers,
+    redirectHosts,
     untrustedForwarded: () => untrusted,
+    refusals,
+    warnings,
     proxy,
     async token() {
       const answer = (await (await fetch(`${url}/token`)).json()) as { token: string }

@@ -20,7 +20,14 @@ export type ImageOptions = {
 }
 
 export type Blob = { digest: string; size: number; mediaType: string }
-export type PlatformImage = { platform: string; manifest: Blob; config: Blob; layers: Blob[] }
+export type PlatformImage = {
+  platform: string
+  manifest: Blob
+  config: Blob
+  layers: Blob[]
+  /** Of the layers, uncompressed. */
+  diffIds: string[]
+}
 export type Image = {
   /** What the tag resolves to: the index, or the manifest of a single image. */
   digest: string
@@ -99,7 +106,7 @@ export function writeImage(folder: string, name: string, tag: string, options: I
       mediaTypes.config,
     )
     const content = { schemaVersion: 2, mediaType: mediaTypes.manifest, config, layers: parts }
-    return { platform, manifest: put(content, mediaTypes.manifest), config, layers: parts }
+    return { platform, manifest: put(content, mediaTypes.manifest), config, layers: parts, diffIds }
   }
 
   const platforms = (options.platforms ?? ['linux/amd64', 'linux/arm64']).slice(

@@ -17,9 +17,9 @@ export type Registry = {
   resume(): void
 }
 
-/** `headers`: added to every answer. */
+/** `headers`: added to every answer. `remote`: URL of a registry that it caches; then nothing can be pushed. */
 export async function startRegistry(
-  options: { storage?: 'memory' | 'filesystem'; headers?: Record<string, string[]> } = {},
+  options: { storage?: 'memory' | 'filesystem'; headers?: Record<string, string[]>; remote?: string } = {},
 ): Promise<Registry> {
   const folder = temporaryFolder('registry')
   const host = `127.0.0.1:${await freePort()}`
@@ -33,6 +33,7 @@ export async function startRegistry(
     version: 0.1,
     log: { level: 'warn' },
     storage: { ...driver, delete: { enabled: true } },
+    ...(options.remote === undefined ? {} : { proxy: { remoteurl: options.remote } }),
     http: { addr: host, secret: 'test', headers: options.headers ?? {} },
   }
   writeFileSync(file, JSON.stringify(config))

@@ -1,7 +1,7 @@
 /** What the session loop promises on any store, as tests. */
 import { expect, test, vi } from 'vitest'
 import type { LogEntry, PackageEvent } from '../../src/record/events.ts'
-import type { SessionRules } from '../../src/sessionizer/schedule.ts'
+import { mostFacts, type SessionRules } from '../../src/sessionizer/schedule.ts'
 import {
   createSessionLoop,
   type SessionLoop,
@@ -232,5 +232,55 @@ export function testSessionLoop(open: OpenStore): void {
     expect(await sweep).toBe(1)
     expect(done).toEqual([1])
     expect(await store.openSessions()).toBe(1)
+  })
+
+  test('what has not begun when the loop is drained is given back at once', async () => {
+    const store = await open()
+    const bench = await createBench(store, {
+      summarise: (input) => {
+        void bench.loop.drain()
+        return summarise(input)
+      },
+    })
+    const ids = Array.from({ length: 10 }, (_, index) => hexId(`session ${index}`))
+    for (const [index, session_id] of ids.entries()) {
+      await store.addEntries([request(recordId(index), { session_id })])
+    }
+    expect(await bench.sweepAt(200_000)).toBe(1)
+    expect(await store.openSessions()).toBe(9)
+    const others = await store.claimDue({ watermarkMs: startMs + 200_000, max: 1000 })
+    expect(others).toHaveLength(9)
+  })
+
+  test('a session too large to be read at once counts each request once, also when it comes again', async () => {
+    const bench = await createBench(await open())
+    const facts = mostFacts + 4000
+    const session = { session_id: hexId('mirror'), session_method: 'client' } as const
+    const all = Array.from({ length: facts }, (_, index) => {
+      const fields = { ...session, at: index, duration_ms: 1 }
+      return index % 10 === 0
+        ? manifestRequest(recordId(index), 'GET', `1.${index % 3}`, fields)
+        : request(recordId(index), { ...fields, digest: digestOf(`layer ${index % 10}`) })
+    })
+    for (let at = 0; at < facts; at += 1000) await bench.store.addEntries(all.slice(at, at + 1000))
+    await bench.sweepAt(facts)
+    // Too many wait: some pulls are ended, the others go on.
+    expect(bench.published.length).toBeGreaterThan(0)
+    expect(await bench.store.openSessions()).toBe(1)
+    await bench.sweepAt(facts + 60_001)
+    expect(await bench.store.openSessions()).toBe(0)
+    expect(bench.published.reduce((sum, { requests }) => sum + requests, 0)).toBe(facts)
+    expect(new Set(bench.published.map(({ id }) => id)).size).toBe(bench.published.length)
+    await bench.store.addEntries(all.slice(0, 1000))
+    await bench.store.addEntries(all.slice(-1000))
+    expect(await bench.store.openSessions()).toBe(0)
+  }, 30_000)
+
+  test('the number of open sessions is that before the sweep closes any', async () => {
+    const counts: number[] = []
+    const bench = await createBench(await open(), { metrics: { open: (count) => counts.push(count) } })
+    await bench.store.addEntries([request(recordId(1), { session_method: 'client' })])
+    expect(await bench.sweepAt(200_000)).toBe(1)
+    expect(counts).toEqual([1])
   })
 }

@@ -1,7 +1,7 @@
 /** What every session store promises, as tests: run against each of them. */
 import { expect, test } from 'vitest'
 import { factOf } from '../../src/sessionizer/fact.ts'
-import type { SessionRules } from '../../src/sessionizer/schedule.ts'
+import { claimFacts, mostFacts, type SessionRules } from '../../src/sessionizer/schedule.ts'
 import type { ClaimedSession, CloseRequest, SessionStore } from '../../src/sessionizer/store.ts'
 import type { Fact } from '../../src/sessionizer/types.ts'
 import {
@@ -335,4 +335,39 @@ export function testSessionStore(open: OpenStore): void {
     expect(await store.lowestWatermark()).toBe(startMs + 9)
     expect(Math.abs((await store.storeTimeMs()) - Date.now())).toBeLessThan(5000)
   })
+
+  test('a claim reads no more than the thread can bear, and leaves the others to be claimed', async () => {
+    const store = await open()
+    const sizes = { small: 3, large: claimFacts + 10, other: claimFacts + 20, huge: mostFacts + 5 }
+    for (const [ring, [name, size]] of Object.entries(sizes).entries()) {
+      const fields = { session_id: hexId(name), session_method: 'client' } as const
+      // Younger facts first, and several in each ms.
+      const all = Array.from({ length: size }, (_, index) =>
+        request(recordId(index, ring), { ...fields, at: (size - index) >> 2 }),
+      )
+      for (let at = 0; at < size; at += 1000) await store.addEntries(all.slice(at, at + 1000))
+    }
+    const seen: Record<string, number> = {}
+    for (let claims = 0; claims < 10; claims++) {
+      const claimed = await store.claimDue({ watermarkMs: never, max: 64 })
+      const total = claimed.reduce((sum, { facts: { length } }) => sum + length, 0)
+      expect(total).toBeLessThanOrEqual(claimFacts + mostFacts)
+      for (const session of claimed) {
+        seen[session.sessionId] = session.facts.length
+        expect(session.more).toBe(session.sessionId === hexId('huge'))
+        if (!session.more) continue
+        const inOrder = facts(session).map(({ id }) => id)
+        const oldest = Array.from({ length: mostFacts + 5 }, (_, index) => index)
+          .sort((a, b) => ((mostFacts + 5 - a) >> 2) - ((mostFacts + 5 - b) >> 2) || a - b)
+          .slice(0, mostFacts)
+        expect(inOrder).toEqual(oldest.map((index) => recordId(index, 3)))
+      }
+    }
+    expect(seen).toEqual({
+      [hexId('small')]: 3,
+      [hexId('large')]: sizes.large,
+      [hexId('other')]: sizes.other,
+      [hexId('huge')]: mostFacts,
+    })
+  }, 30_000)
 }

@@ -29,6 +29,8 @@ export type WaybillOptions = {
   env?: Record<string, string | undefined>
   /** Data folder, to start again on what another run left. */
   data?: string
+  /** host:port on plain HTTP that the config file listens on, so that no `--listen` is added. */
+  listens?: string
 }
 
 export const command = fileURLToPath(new URL('../../bin/waybill', import.meta.url))
@@ -49,7 +51,7 @@ export async function startWaybill(options: WaybillOptions = {}): Promise<Waybil
     added.push(flag, value)
     return value
   }
-  const host = await setting('--listen', async () => `127.0.0.1:${await freePort()}`)
+  const host = options.listens ?? (await setting('--listen', async () => `127.0.0.1:${await freePort()}`))
   const adminHost = await setting('--admin', async () => `127.0.0.1:${await freePort()}`)
   const data = await setting('--data', () => options.data ?? temporaryFolder('data'))
   const env = cleanEnvironment(options.env)

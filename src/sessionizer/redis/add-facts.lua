@@ -5,10 +5,10 @@
 
   KEYS: due, then for each session: its hash, its tombstone
   ARGV: idle, idle of HEADs only, idle of builders, early wait, time between passes, facts between passes,
-        longest session (all but the count in ms);
+        longest session (times in ms);
         then for each session: member, number of contexts, number of facts,
           for each context chunk: field, value
-          for each fact: field, start ms, end ms, flags (1 GET, 2 builder, 4 token), value
+          for each fact: field, start ms, end ms, flags (1 GET, 2 builder, 4 token, 8 heartbeat), value
   Returns: for each session that redirects: its index (from 0), the member it redirects to.
 
   Session fields: f first start, l last end, g flags, q facts held, n facts since the last pass, p last pass,
@@ -48,7 +48,7 @@ local function hasBit(value, bit) return math.floor(value / bit) % 2 == 1 end
 
 local function orFlags(a, b)
   local result = 0
-  for _, bit in ipairs({ 1, 2, 4 }) do
+  for _, bit in ipairs({ 1, 2, 4, 8 }) do
     if hasBit(a, bit) or hasBit(b, bit) then result = result + bit end
   end
   return result
@@ -118,7 +118,7 @@ for index = 0, (#KEYS - 1) / 2 - 1 do
       end
       rcall('HSET', session, 'f', first, 'l', last, 'g', flags, 'q', held, 'n', arrivals)
       local previous
-      local isBusy = arrivals >= passFacts or last - (pass or first) >= passEvery
+      local isBusy = arrivals >= math.max(passFacts, held - arrivals) or last - (pass or first) >= passEvery
       if isBusy then previous = tonumber(rcall('ZSCORE', KEYS[1], member) or nil) end
       local check = nextCheck(first, last, flags, isBusy, previous)
       if meta[7] then rcall('HSET', session, 'k', check) else rcall('ZADD', KEYS[1], check, member) end

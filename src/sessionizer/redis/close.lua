@@ -4,7 +4,8 @@
 
   KEYS: due, leased, session, tombstone
   ARGV: member, owner, arrivals as loaded, watermark ms, closed through ms ('' facts remain), life of the
-        tombstone ms, what is to be remembered of its events ('' as before), check ms,
+        tombstone ms, what is to be remembered of its events ('' as before), check ms ('' nothing
+        remains, 'now' more facts are there than were read),
         first ms, last ms, flags of what remains ('' nothing), number of id groups,
         then for each group: first 14 bytes of the ids, last two bytes of each, concatenated
   Returns: 1 done; 0 the lease was lost, nothing changed.
@@ -45,7 +46,9 @@ if held <= 0 then
 end
 local meta = rcall('HMGET', session, 'n', 'k')
 local check = ARGV[8]
-if tonumber(meta[1]) ~= tonumber(ARGV[3]) or ARGV[8] == '' then
+if ARGV[8] == 'now' then
+  check = ARGV[4]
+elseif tonumber(meta[1]) ~= tonumber(ARGV[3]) or ARGV[8] == '' then
   check = meta[2] or ARGV[4]
 else
   rcall('HSET', session, 'f', ARGV[9], 'l', ARGV[10], 'g', ARGV[11])

@@ -1,0 +1,123 @@
+/**
+ * The connections to the upstream registries: one pool for each (origin, authorities), with what is known of it.
+ */
+import { rootCertificates } from 'node:tls'
+import { Agent, Pool } from 'undici'
+import type { Config } from '../config/types.ts'
+import { lookupPublic } from './public-host.ts'
+import { createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
+import { createUpstreamHealth, type UpstreamHealth } from './upstream-health.ts'
+
+/** Shared by all entries of `Config.upstreams` that are one registry. */
+export type UpstreamPool = {
+  pool: Pool
+  /** For redirects followed inside. */
+  follow: Agent
+  health: UpstreamHealth
+  inFlight: number
+}
+
+/** One entry of `Config.upstreams`. */
+export type Upstream = {
+  shared: UpstreamPool
+  auth: UpstreamAuth
+  reportedMs: number
+  failing: boolean
+}
+
+export type UpstreamPools = {
+  list: readonly Upstream[]
+  /** After `upstreams` has grown, or `redirectHosts` changed; what is idle closes its connections itself. */
+  update(): void
+  close(): Promise<void>
+}
+
+const connectTimeoutMs = 10_000
+// Silence in the middle of a body; a registry that streams a layer is never silent so long.
+const bodyTimeoutMs = 60_000
+// Registries and load balancers keep idle connections for a minute or more; the stale one is retried.
+const keepAliveTimeoutMs = 30_000
+
+export function createUpstreamPools(config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>) {
+  const { firstByteTimeoutMs } = config.limits
+  const options = {
+    allowH2: false,
+    pipelining: 1,
+    headersTimeout: firstByteTimeoutMs,
+    bodyTimeout: bodyTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    keepAliveMaxTimeout: 10 * keepAliveTimeoutMs,
+    maxHeaderSize: 32 * 1024,
+  }
+  const connect = { timeout: Math.min(connectTimeoutMs, firstByteTimeoutMs) }
+  const follows = new Map<string, Agent>()
+  const pools = new Map<string, UpstreamPool>()
+
+  /**
+   * A host that an upstream names must be public, unless the operator listed it, or the upstream itself is one
+   * without TLS, which stands in a private network.
+   */
+  const followOf = (origin: string, ca: string | null): Agent => {
+    const anywhere = config.redirectHosts.length > 0 || origin.startsWith('http:')
+    const key = `${anywhere} ${ca}`
+    let agent = follows.get(key)
+    if (!agent) {
+      agent = new Agent({
+        ...options,
+        connect: {
+          ...connect,
+          ...(!anywhere && { lookup: lookupPublic }),
+          // Its storage may be one's own as well, or a public one.
+          ...(ca !== null && { ca: [...rootCertificates, ca] }),
+        },
+      })
+      follows.set(key, agent)
+    }
+    return agent
+  }
+
+  const poolOf = (origin: string, ca: string | null): UpstreamPool => {
+    const key = `${origin} ${ca}`
+    let found = pools.get(key)
+    if (!found) {
+      found = {
+        pool: new Pool(origin, { ...options, connect: ca === null ? connect : { ...connect, ca } }),
+        follow: followOf(origin, ca),
+        health: createUpstreamHealth(),
+        inFlight: 0,
+      }
+      pools.set(key, found)
+    }
+    return found
+  }
+
+  const entryOf = ({ origin, ca }: Config['upstreams'][number]): Upstream => ({
+    shared: poolOf(origin, ca ?? null),
+    auth: createUpstreamAuth({
+      origin,
+      ca: ca ?? null,
+      timeoutMs: Math.min(15_000, firstByteTimeoutMs),
+      now: Date.now,
+    }),
+    reportedMs: 0,
+    failing: false,
+  })
+  const list = config.upstreams.map(entryOf)
+  return {
+    list,
+    update() {
+      for (const upstream of config.upstreams.slice(list.length)) list.push(entryOf(upstream))
+      for (const [index, { origin, ca }] of config.upstreams.entries()) {
+        const entry = list[index]
+        if (entry) entry.shared.follow = followOf(origin, ca ?? null)
+      }
+    },
+    async close(): Promise<void> {
+      await Promise.all([
+        ...[...follows.values()].map((agent) => agent.destroy()),
+        ...[...pools.values()].map(({ pool }) => pool.destroy()),
+        ...list.map(({ auth }) => auth.close()),
+      ])
+    },
+  } satisfies UpstreamPools
+}
