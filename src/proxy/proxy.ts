@@ -152,7 +152,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   }
 
   const certificates = options.certificates ?? certificatesOf(config)
-  const server = await createServer({
+  const opening = createServer({
     listen: config.listen.map((each, index) => ({ ...each, tls: certificates.listen[index] ?? null })),
     names: certificates.names,
     passages: config.proxyProtocol ? openPassages() : null,
@@ -164,6 +164,12 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       connectionClosed: counters.connectionClosed,
       failed: (error) => options.log.error({ err: error }, 'a request could not be answered'),
     },
+  })
+  const server = await opening.catch(async (error) => {
+    // What is left running would keep the thread, and with it the process, from ending.
+    exchanges.close()
+    await upstreams.close()
+    throw error
   })
   return {
     update(update) {

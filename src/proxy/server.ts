@@ -1,7 +1,9 @@
 /**
  * The only user of uWebSockets.js: listeners, connections, and the reading of a request's head.
  */
+
 import uWS from 'uWebSockets.js'
+import { statSync } from 'node:fs'
 import type { Listener } from '../config/types.ts'
 import type { Downstream } from './exchange.ts'
 import type { Passages } from './passages.ts'
@@ -41,7 +43,7 @@ export type NameCertificate = { host: string; cert: string; key: string }
 export type Server = {
   /**
    * Shows other certificates from the next connection on: `listen`, in the order of the start, those of the
-   * listeners themselves. Throws when one of these cannot be used, and nothing changes then.
+   * listeners themselves. Throws when one cannot be used, and nothing changes then.
    */
   replaceCertificates(listen: readonly Listener['tls'][], names: readonly NameCertificate[]): void
   /** No new connections; those that stand go on. */
@@ -69,9 +71,9 @@ export async function createServer<Held>(options: {
   const doors: { acceptor: ParentApp; room: Room }[] = []
 
   const openRoom = (tls: Listener['tls'], names: readonly NameCertificate[]): Room => {
+    if (tls) refuseUnservable({ host: 'a listener', ...tls })
     const app = (tls ? uWS.SSLApp(certificateOf(tls)) : uWS.App()) as ParentApp
     const room: Room = { app, open: 0, isLeft: false }
-    apps.add(app)
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     app.filter((res, count) => {
       const opened = Number(count) > 0
@@ -97,10 +99,12 @@ export async function createServer<Held>(options: {
     }
     app.any('/*', serve)
     for (const name of names) {
+      refuseUnservable(name)
       app.addServerName(name.host, certificateOf(name))
       // Each name has routes of its own.
       app.domain(name.host).any('/*', serve)
     }
+    apps.add(app)
     return room
   }
   const tryRetire = ({ app, open }: Room): void => {
@@ -175,6 +179,24 @@ type ParentApp = uWS.TemplatedApp & {
 type Room = { app: ParentApp; open: number; isLeft: boolean }
 
 const handOverMs = 1000
+
+/** Files that were tried: an app that is closed gives its 36 KB back never. */
+const servable = new Set<string>()
+
+/** addServerName passes over what it cannot use without a word, and clients would get another certificate. */
+function refuseUnservable(name: NameCertificate): void {
+  try {
+    const id = [name.cert, name.key].map((path) => {
+      const { dev, ino, size, ctimeMs } = statSync(path)
+      return [dev, ino, size, ctimeMs].join(':')
+    })
+    if (servable.has(id.join(' '))) return
+    uWS.SSLApp(certificateOf(name)).close()
+    servable.add(id.join(' '))
+  } catch {
+    throw new Error(`the certificate of ${name.host} cannot be served`)
+  }
+}
 
 function certificateOf({ cert, key }: { cert: string; key: string }): uWS.AppOptions {
   return { cert_file_name: cert, key_file_name: key }
