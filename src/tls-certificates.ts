@@ -46,6 +46,8 @@ type Entry = Pair & {
   seen: string
   pinned: number | null
   expiresAtMs: number
+  /** What was seen has been found of no use. */
+  judged: boolean
   why: string | null
 }
 
@@ -74,14 +76,22 @@ export function createCertificateStore(options: {
   const take = (entry: Entry, signature: string, { content, expiresAtMs }: Loaded): void => {
     if (entry.pinned !== null) stale.push(entry.pinned)
     entry.pinned = pin(content)
-    Object.assign(entry, { taken: signature, seen: signature, expiresAtMs, why: null })
+    Object.assign(entry, { taken: signature, seen: signature, expiresAtMs, why: null, judged: false })
   }
 
   const entryOf = (pair: Pair): Entry => {
     const id = `${pair.cert}\n${pair.key}`
     const known = entries.get(id)
     if (known) return known
-    const entry: Entry = { ...pair, taken: '', seen: '', pinned: null, expiresAtMs: Number.NaN, why: null }
+    const entry: Entry = {
+      ...pair,
+      taken: '',
+      seen: '',
+      pinned: null,
+      expiresAtMs: Number.NaN,
+      judged: false,
+      why: null,
+    }
     entries.set(id, entry)
     const signature = signatureOf(pair)
     const loaded = tryLoad(pair, Number.NEGATIVE_INFINITY)
@@ -105,12 +115,13 @@ export function createCertificateStore(options: {
   const lookAt = (entry: Entry): boolean => {
     const signature = signatureOf(entry)
     if (signature === entry.taken) {
-      Object.assign(entry, { seen: signature, why: null })
+      Object.assign(entry, { seen: signature, why: null, judged: false })
       return false
     }
     const isSecondLook = signature === entry.seen
-    if (isSecondLook && entry.why !== null) return false
+    if (isSecondLook && entry.judged) return false
     entry.seen = signature
+    entry.judged = isSecondLook
     const loaded = tryLoad(entry, now())
     if (loaded.ok) {
       take(entry, signature, loaded)
