@@ -10,6 +10,8 @@ const changeable = new Set<string>([
   'redirectHosts',
   'trustedProxies',
   'streamRanges',
+  // Their file is read again whenever it changes.
+  'tokenKeys',
 ] satisfies (keyof Config)[])
 
 /** Keys of the config file, each once. */
@@ -42,5 +44,5 @@ function keyOf(path: readonly string[]): string {
   if (key.startsWith('sessions.idle')) return 'sessions.idle'
   if (key.startsWith('threads.workers')) return 'threads.workers'
   if (key === 'limits.minRateBytes') return 'limits.minRate'
-  return /^(admin|redis\.tls)\b/.exec(key)?.[0] ?? (key === 'tokenKeys' ? 'tokenKeys.file' : key)
+  return /^(admin|redis\.tls)\b/.exec(key)?.[0] ?? key
 }

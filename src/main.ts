@@ -6,9 +6,10 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseCommand } from './config/command-line.ts'
 import { readEnvironment } from './config/environment.ts'
-import { checkFile, findDataFolder, loadConfig } from './config/load-config.ts'
+import { checkFile, findDataFolder, findSessionRules, loadConfig } from './config/load-config.ts'
 import { readEvents } from './publisher/events-command.ts'
 import { takeOutput } from './quiet-output.ts'
+import { rebuildEvents } from './rebuild-events.ts'
 import { serve } from './serve.ts'
 import { StartError } from './threads.ts'
 import { version } from './version.ts'
@@ -24,6 +25,23 @@ const surroundings = {
 
 function print(text: string): void {
   process.stdout.write(text)
+}
+
+/** Waits while the reader of a pipe is behind. */
+function printAll(line: string): void | Promise<void> {
+  if (process.stdout.write(line)) return
+  return new Promise((next) => {
+    for (const name of ['drain', 'error'] as const) process.stdout.once(name, () => next())
+  })
+}
+
+function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  process.on('SIGINT', () => stop.abort())
+  process.on('SIGTERM', () => stop.abort())
+  // `waybill events | head` closes the pipe: that is no error.
+  process.stdout.on('error', () => stop.abort())
+  return stop.signal
 }
 
 /** One line for each problem, no stack; 2 is the exit code of what the caller can mend. */
@@ -64,21 +82,21 @@ async function runEvents(
     argv: command.data === null ? [] : ['--data', command.data],
   })
   if (!found.ok) return refuse(found.problems)
-  const stop = new AbortController()
-  process.on('SIGINT', () => stop.abort())
-  process.on('SIGTERM', () => stop.abort())
-  // `waybill events | head` closes the pipe: that is no error.
-  process.stdout.on('error', () => stop.abort())
   const { sinceMs, follow, format } = command
-  const result = await readEvents(
-    { path: join(found.data, 'waybill.db'), sinceMs, follow, format },
-    (line) =>
-      process.stdout.write(line)
-        ? undefined
-        : new Promise<void>((next) => process.stdout.once('drain', () => next())),
-    stop.signal,
-  )
+  const options = { path: join(found.data, 'waybill.db'), sinceMs, follow, format }
+  const result = await readEvents(options, printAll, stopSignal())
   return result.ok ? 0 : refuse([result.error])
+}
+
+async function runRebuild(
+  command: Extract<ReturnType<typeof parseCommand>, { command: 'rebuild' }>,
+): Promise<number> {
+  const found = findSessionRules({ ...surroundings, argv: command.argv })
+  if (!found.ok) return refuse(found.problems)
+  const { requests, manifests, format } = command
+  const options = { requests, manifests, format, sessions: found.sessions }
+  const result = await rebuildEvents(options, printAll, stopSignal())
+  return result.ok ? 0 : refuse(result.problems)
 }
 
 async function run(): Promise<number> {
@@ -89,6 +107,8 @@ async function run(): Promise<number> {
       return runServe(command.argv)
     case 'events':
       return runEvents(command)
+    case 'rebuild':
+      return runRebuild(command)
     case 'check': {
       const loaded = checkFile(command.file, surroundings)
       if (!loaded.ok) return refuse(loaded.problems)

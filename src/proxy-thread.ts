@@ -33,6 +33,7 @@ export type ProxyCommand =
   | { type: 'stop'; deadlineMs: number }
   /** Answered with `updated`. */
   | { type: 'update'; update: ProxyUpdate | null; certificates: Certificates | null }
+  | { type: 'token-keys'; keys: readonly string[] }
 
 /** From the thread. */
 export type ProxyMessage =
@@ -84,6 +85,7 @@ try {
   })
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
+    else if (command.type === 'token-keys') proxy.setTokenKeys(command.keys)
     else tell({ type: 'updated', error: change(command) })
   })
   tell({ type: 'listening', threadId: readThreadId() })

@@ -17,7 +17,7 @@ import { createMetrics, type LogState } from './ops/metrics.ts'
 import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
-import { findPort } from './ports.ts'
+import { authority, findPort } from './ports.ts'
 import { createReloader, type Reloader } from './reload.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
 import { findTokenKeys } from './shared-token-keys.ts'
@@ -61,7 +61,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     asn: await loadGeo('geo:asn', config.geo.asn, dependencies, log),
   }
   const certificates = createCertificateStore({ config, folder: config.data, log })
-  const tokenKeys = await findTokenKeys(config, folder, log)
+  let tellKeys = (_keys: readonly string[]): void => undefined
+  const tokenKeys = await findTokenKeys(config, folder, log, (keys) => tellKeys(keys))
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
   const pipeline = await createPipeline({
@@ -117,7 +118,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       certificates: certificates.current(),
       upstreamRoom: memory.upstreamRoom,
       number,
-      tokenKeys,
+      tokenKeys: tokenKeys.keys(),
       ring: sab,
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
@@ -145,6 +146,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     count: (result) => memory.counters.add('waybill_config_reloads_total', [result]),
     log,
   })
+  tellKeys = proxies.setTokenKeys
+  tellKeys(tokenKeys.keys())
   enter('serving')
   const urls = config.listen.map(
     ({ host, port, tls }) => `${tls ? 'https' : 'http'}://${authority(host, port)}`,
@@ -192,6 +195,7 @@ export async function serve(options: ServeOptions): Promise<number> {
           dependencyWatch.close()
           keyring.close()
           certificates.close()
+          tokenKeys.close()
           folder.release()
         },
       },
@@ -215,11 +219,6 @@ const notDelivered = 'not everything was delivered: it stays in the log for the 
 
 function warnUnless(log: Logger, fine: boolean, message: string): void {
   if (!fine) log.warn({}, message)
-}
-
-/** `host:port`, with brackets around IPv6. */
-function authority(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** Every port is free and known: a 0 has become a number. */

@@ -21,6 +21,8 @@ export type ProxyThreads = {
   ): Promise<string[]>
   /** Resolves when all have ended; `deadlineMs` is what running requests get. */
   stop(deadlineMs: number): Promise<void>
+  /** In hex, the first signs. */
+  setTokenKeys(keys: readonly string[]): void
   /** Takes the rest of that time away. */
   hurry(): void
 }
@@ -60,9 +62,10 @@ export async function startProxyThreads(options: {
     })
     return { worker, exited, listening, updated }
   })
-  const tell = (deadlineMs: number): void => {
-    for (const { worker } of threads) worker.postMessage({ type: 'stop', deadlineMs } satisfies ProxyCommand)
+  const command = (message: ProxyCommand): void => {
+    for (const { worker } of threads) worker.postMessage(message)
   }
+  const tell = (deadlineMs: number): void => command({ type: 'stop', deadlineMs })
   const stop = async (deadlineMs: number): Promise<void> => {
     tell(deadlineMs)
     await Promise.all(threads.map(({ exited }) => exited))
@@ -76,7 +79,13 @@ export async function startProxyThreads(options: {
       })
       return (await Promise.all(errors)).filter((error) => error !== null)
     }
-    return { ids, update, stop, hurry: () => tell(0) }
+    return {
+      ids,
+      update,
+      stop,
+      setTokenKeys: (keys) => command({ type: 'token-keys', keys }),
+      hurry: () => tell(0),
+    }
   } catch (error) {
     await stop(0)
     throw error

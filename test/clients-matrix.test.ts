@@ -11,45 +11,61 @@ import { type ConnectProxy, startConnectProxy } from './support/connect-proxy.ts
 import { readPackageEvents } from './support/embedded-events.ts'
 import type { Image } from './support/image.ts'
 import { freePort, temporaryFolder } from './support/processes.ts'
-import { asRoot, platformOf, sessionIdle } from './support/pulls.ts'
+import { asRoot, platformOf } from './support/pulls.ts'
 import { type RedirectingRegistry, startRedirectingRegistry } from './support/redirecting-registry.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
 import { startWaybill, type Waybill } from './support/waybill.ts'
 
-type Front = { waybill: Waybill; tlsPort: number; names: { first: string; second: string } }
 type FrontKind = Pick<Row, 'auth' | 'blobs' | 'name'>
 
 const kinds = frontsOf()
 const keyOf = ({ auth, blobs, name }: FrontKind): string => `${auth}-${blobs}-${name}`
-const namesOf = (kind: FrontKind) => ({
-  first: `one.${keyOf(kind)}.example.test`,
-  second: `two.${keyOf(kind)}.example.test`,
-})
 const renamed = 'team'
+// So long that an overloaded machine does not look like a client that went away.
+const sessionIdle = ['--session-idle', '4s'] as const
+/** Where a row's client finds its kind of front: each kind has an address and two names, all of one Waybill. */
+const hostOf = (kind: FrontKind, transport: Row['transport']): string =>
+  transport === 'plain'
+    ? `127.0.0.${kinds.findIndex((each) => keyOf(each) === keyOf(kind)) + 1}`
+    : `${transport}.${keyOf(kind)}.example.test`
 
 let registry: Registry
 let redirecting: RedirectingRegistry
-let certificates: Certificates
+let waybill: Waybill
+let port: number
 let proxy: ConnectProxy
 let clients: Map<ClientName, Client>
-const fronts = new Map<string, Front>()
+const namesOf = (transport: Row['transport']): string[] => kinds.map((kind) => hostOf(kind, transport))
 
-async function startFront(kind: FrontKind): Promise<Front> {
-  const [port, tlsPort] = [await freePort(), await freePort()]
-  const names = namesOf(kind)
-  const file = join(temporaryFolder('config'), 'waybill.yaml')
-  // Storage at a private address is followed only where the operator names it.
-  writeFileSync(
-    file,
-    `listen: [127.0.0.1:${port}, {address: 127.0.0.1:${tlsPort}, tls: {cert: ${certificates.cert}, key: ${certificates.key}}}]
-upstream: ${redirecting.url}${kind.name === 'renamed' ? `/${renamed}` : ''}
-auth: ${kind.auth}
-blobs: ${kind.blobs}
-redirectHosts: [localhost]
-`,
+/** Two certificates, each for half of the names: a client that gets the wrong one does not pull. */
+async function startFront(first: Certificates, second: Certificates, tlsPort: number): Promise<Waybill> {
+  const pair = ({ cert, key }: Certificates) => ({ cert, key })
+  const domains = kinds.flatMap((kind) =>
+    (['plain', 'first', 'second'] as const).map((transport) => ({
+      host: hostOf(kind, transport),
+      auth: kind.auth,
+      ...(transport === 'plain' ? {} : { tls: pair(transport === 'first' ? first : second) }),
+      routes: [
+        {
+          repository: '**',
+          upstream: redirecting.url,
+          upstreamRepository: kind.name === 'renamed' ? `${renamed}/**` : '**',
+          blobs: kind.blobs,
+        },
+      ],
+    })),
   )
-  const args = ['--config', file, ...sessionIdle, '--proxy-threads', '1', '--workers', '1']
-  return { waybill: await startWaybill({ args, listens: `127.0.0.1:${port}` }), tlsPort, names }
+  const listen = [
+    ...namesOf('plain').map((address) => `${address}:${port}`),
+    { address: `127.0.0.1:${tlsPort}`, tls: pair(await createCertificates()) },
+  ]
+  const file = join(temporaryFolder('config'), 'waybill.yaml')
+  // JSON is YAML. Storage at a private address is followed only where the operator names it.
+  writeFileSync(file, JSON.stringify({ listen, domains, redirectHosts: ['localhost'] }))
+  return startWaybill({
+    args: ['--config', file, ...sessionIdle, '--proxy-threads', '1'],
+    listens: `127.0.0.1:${port}`,
+  })
 }
 
 test('each pair of properties occurs', () => {
@@ -61,23 +77,23 @@ describe.runIf(asRoot)('pulls', () => {
   beforeAll(async () => {
     registry = await startRegistry()
     redirecting = await startRedirectingRegistry(registry.url)
-    certificates = await createCertificates(kinds.flatMap((kind) => Object.values(namesOf(kind))))
-    for (const kind of kinds) fronts.set(keyOf(kind), await startFront(kind))
-    const all = [...fronts.values()]
-    const byName = new Map(
-      all.flatMap(({ tlsPort, names }) => Object.values(names).map((name) => [name, tlsPort])),
-    )
-    proxy = await startConnectProxy((name) => byName.get(name))
-    clients = await startClients({
-      plain: all.map(({ waybill }) => waybill.host),
-      names: [...byName.keys()],
-      ca: certificates.ca,
-      proxy: proxy.url,
-    })
+    port = await freePort()
+    const tlsPort = await freePort()
+    const certificates = await Promise.all([
+      createCertificates(namesOf('first')),
+      createCertificates(namesOf('second')),
+    ])
+    waybill = await startFront(...certificates, tlsPort)
+    const names = [...namesOf('first'), ...namesOf('second')]
+    proxy = await startConnectProxy((name) => (names.includes(name) ? tlsPort : undefined))
+    const ca = join(temporaryFolder('authorities'), 'ca.crt')
+    writeFileSync(ca, certificates.map((each) => readFileSync(each.ca, 'utf8')).join(''))
+    const plain = namesOf('plain').map((host) => `${host}:${port}`)
+    clients = await startClients({ plain, names, ca, proxy: proxy.url })
   })
   afterAll(async () => {
     await Promise.all([...clients.values()].map((client) => client.stop()))
-    await Promise.all([...fronts.values()].map(({ waybill }) => waybill.stop()))
+    await waybill.stop()
     proxy.stop()
     redirecting.stop()
     await registry.stop()
@@ -87,7 +103,6 @@ describe.runIf(asRoot)('pulls', () => {
 
   for (const [index, row] of rows.entries()) {
     test.concurrent(Object.values(row).join(' '), async () => {
-      const front = fronts.get(keyOf(row))!
       const client = clients.get(row.client)!
       const repository = `row-${index + 1}`
       const pushed = row.name === 'renamed' ? `${renamed}/${repository}` : repository
@@ -95,7 +110,8 @@ describe.runIf(asRoot)('pulls', () => {
         single: row.image === 'single',
         attestation: row.image === 'attested',
       })
-      const host = row.transport === 'plain' ? front.waybill.host : front.names[row.transport]
+      const domain = hostOf(row, row.transport)
+      const host = row.transport === 'plain' ? `${domain}:${port}` : domain
       const reference = `${host}/${repository}${row.reference === 'tag' ? ':1.0' : `@${image.digest}`}`
       const pull = async (count: number): Promise<string> => {
         const pulled = await client.pull(reference)
@@ -104,12 +120,12 @@ describe.runIf(asRoot)('pulls', () => {
         expect(
           contentOf(row.client, image).filter((one) => !one.some((digest) => arrived.has(digest))),
         ).toEqual([])
-        const event = await lastEvent(front.waybill, repository, count)
+        const event = await lastEvent(repository, count)
         expect(event).toMatchObject({
           ...{ repository, upstream_repository: pushed, digest: image.digest },
           tag: row.reference === 'tag' ? '1.0' : null,
           session_method: row.auth === 'token' ? 'token' : 'client',
-          domain: host.replace(/:\d+$/, ''),
+          domain,
           client: { tool: row.client },
         })
         return `${event.type} ${event.kind}`
@@ -128,8 +144,8 @@ describe.runIf(asRoot)('pulls', () => {
       const { cold, again } = outcomes.get(row) ?? { cold: 'missing', again: 'missing' }
       return [cold, again].filter((each) => each !== 'none').map((each) => `row-${index + 1} ${each}`)
     })
-    for (const { waybill } of fronts.values()) expect(await waybill.stop()).toBe(0)
-    const events = [...fronts.values()].flatMap(({ waybill }) => readPackageEvents(waybill.data))
+    expect(await waybill.stop()).toBe(0)
+    const events = readPackageEvents(waybill.data)
     expect(events.map(({ repository, type, kind }) => `${repository} ${type} ${kind}`).sort()).toEqual(
       expected.sort(),
     )
@@ -157,19 +173,36 @@ describe.runIf(asRoot)('pulls', () => {
           outcome?.again === 'none' ? 'none, nothing is asked' : `\`${outcome?.again}\``,
         ],
       ]
-      return `| ${cells.join(' | ')} |`
+      return cells
     })
     const [before = '', , after] = readFileSync(path, 'utf8').split(
       /(?<=<!-- pulls -->\n)|(?=<!-- \/pulls -->)/,
     )
-    const filled = `${before}\n${header}\n${lines.join('\n')}\n\n${after}`
+    const filled = `${before}\n${tableOf([header, ...lines])}\n\n${after}`
     // `vitest run -u` writes it.
     await expect(filled).toMatchFileSnapshot(path)
   })
 })
 
-const header = `| client | image | reference | transport | auth | blobs | repository | event | event, pulled again |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |`
+const header = [
+  'client',
+  'image',
+  'reference',
+  'transport',
+  'auth',
+  'blobs',
+  'repository',
+  'event',
+  'pulled again',
+]
+
+/** In Markdown, as the formatter would have it. */
+function tableOf([head = [], ...body]: string[][]): string {
+  const widths = head.map((_, column) => Math.max(...[head, ...body].map((row) => row[column]?.length ?? 0)))
+  const lineOf = (cells: string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
+  return [head, widths.map((width) => '-'.repeat(width)), ...body].map(lineOf).join('\n')
+}
 
 /** What must have come: each in one of the forms that a client keeps it in. */
 function contentOf(client: ClientName, image: Image): string[][] {
@@ -186,7 +219,7 @@ function contentOf(client: ClientName, image: Image): string[][] {
   ]
 }
 
-async function lastEvent(waybill: Waybill, repository: string, count: number): Promise<PackageEvent> {
+async function lastEvent(repository: string, count: number): Promise<PackageEvent> {
   return vi.waitFor(
     () => {
       const events = readPackageEvents(waybill.data).filter((event) => event.repository === repository)

@@ -280,6 +280,20 @@ test('a chunked body without its last chunk is never a complete answer', async (
   await expect(read).rejects.toThrow()
 })
 
+test('a body that only the end of the connection ends is whole, or never complete', async () => {
+  const head = Buffer.from('HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n')
+  upstream.answer(`/v2/app/blobs/${blob}`, { raw: Buffer.concat([head, blobBytes]) })
+  const whole = await fetch(`${front.url}/v2/app/blobs/${blob}`)
+  expect(Buffer.from(await whole.arrayBuffer()).equals(blobBytes)).toBe(true)
+  for (const bytes of [1, 150_000, blobBytes.length - 1]) {
+    upstream.answer(`/v2/app/blobs/${blob}`, { raw: Buffer.concat([head, blobBytes.subarray(0, bytes)]) })
+    const outcome = await fetch(`${front.url}/v2/app/blobs/${blob}`)
+      .then(async (answer) => (answer.ok ? (await answer.arrayBuffer()).byteLength : answer.status))
+      .catch(() => 'broken')
+    expect([502, 'broken']).toContain(outcome)
+  }
+})
+
 test.each([
   ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
   ['no HTTP', 'garbage\r\n\r\n'],

@@ -259,3 +259,11 @@ test('lists come from the fallback under the same name', async () => {
   expect(await answer.json()).toEqual({ name: 'public/app', tags: ['a'] })
   expect(answer.headers.get('link')).toBe('</v2/public/app/tags/list?n=1&last=a>; rel="next"')
 })
+
+test('in passthrough mode there is no fallback: credentials are for the first alone', async () => {
+  await start({ auth: 'passthrough' })
+  fail(first, { status: 503 })
+  expect((await get(tagPath)).status).toBe(503)
+  expect((await get(blobPath)).status).toBe(503)
+  expect(second.seen).toEqual([])
+})

@@ -59,6 +59,7 @@ test('without anything: the defaults of the contract', () => {
     privacy: { rotationMs: dayMs, keyFile: null, operator: null, contact: null, purpose: null },
     block: { countries: [], asns: [], ranges: [], companies: [] },
     tokenKeys: null,
+    tokenKeyFile: null,
     limits: {
       headerBytes: 16_384,
       connections: 20_000,
@@ -268,6 +269,7 @@ test('token keys are read in order, the database by its path', () => {
   const files = { '/keys': `${a}\r\n\n${b}\n`, '/etc/geo/asn.mmdb': 'data\xab\xcd\xefMaxMind.commeta' }
   const config = configOf({ yaml: 'tokenKeys: {file: /keys}\ngeo: {asn: geo/asn.mmdb}', files })
   expect(config.tokenKeys).toEqual([a, b?.toLowerCase()])
+  expect(config.tokenKeyFile).toBe('/keys')
   expect(config.geo.asn).toBe('/etc/geo/asn.mmdb')
 })
 

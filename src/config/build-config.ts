@@ -71,7 +71,7 @@ export function buildConfig(values: SettledValues, surroundings: Surroundings): 
       ranges: values.all('block.ranges'),
       companies: values.all('block.companies'),
     },
-    tokenKeys: resolveTokenKeys(values, readFile),
+    ...resolveTokenKeys(values, readFile),
     limits: {
       headerBytes: values.get('limits.headerBytes'),
       connections: values.get('limits.connections'),
@@ -92,7 +92,7 @@ const defaultIdleHeadMs = 10_000
 /** A builder fetches layers when a step needs them, long after the manifest. */
 const defaultIdleBuilderMs = 30 * 60_000
 
-function resolveSessions(values: SettledValues): Config['sessions'] {
+export function resolveSessions(values: SettledValues): Config['sessions'] {
   const idleMs = values.get('sessions.idle')
   const maxMs = values.get('sessions.max')
   const sessions = {
@@ -152,11 +152,15 @@ function resolveFile(
   return path
 }
 
-function resolveTokenKeys(values: SettledValues, readFile: ReadFile): string[] | null {
+function resolveTokenKeys(
+  values: SettledValues,
+  readFile: ReadFile,
+): Pick<Config, 'tokenKeys' | 'tokenKeyFile'> {
   const found = values.found('tokenKeys.file')
-  if (found === undefined) return null
-  const content = tryReadTokenKeys(readFile, resolve(found.source.dir, String(found.value)))
-  if (content.ok) return content.content
+  if (found === undefined) return { tokenKeys: null, tokenKeyFile: null }
+  const path = resolve(found.source.dir, String(found.value))
+  const content = tryReadTokenKeys(readFile, path)
+  if (content.ok) return { tokenKeys: content.content, tokenKeyFile: path }
   values.refuse('tokenKeys.file', `${content.why}; expected ${settings['tokenKeys.file'].kind.expected}`)
-  return null
+  return { tokenKeys: null, tokenKeyFile: null }
 }

@@ -23,6 +23,16 @@ test.each<[string, object]>([
   ['events --since 2026-05-30', events({ sinceMs: Date.parse('2026-05-30T00:00:00Z') })],
   ['events --since=2026-05-30T12:00:00.5+02:00', events({ sinceMs: Date.parse('2026-05-30T10:00:00.500Z') })],
   ['events --follow --format csv --data /d', events({ follow: true, format: 'csv', data: '/d' })],
+  [
+    'events rebuild --requests r --manifests=m --session-idle 5s --format csv --config c',
+    {
+      command: 'rebuild',
+      requests: 'r',
+      manifests: 'm',
+      format: 'csv',
+      argv: ['--config', 'c', '--session-idle', '5s'],
+    },
+  ],
   ['--version', { command: 'version' }],
   ['version', { command: 'version' }],
 ])('waybill %s', (line, command) => {
@@ -59,6 +69,23 @@ test.each<[string, string[]]>([
     ['--since: "2026-02-30": expected a time like 2026-01-31T12:00:00Z, a date, or a duration like 24h'],
   ],
   ['events --data a --data b', ['--data: given twice']],
+  [
+    'events rebuild --requests --format xml --data d',
+    [
+      '--requests: has no value',
+      '"--data": unexpected argument; expected --requests, --manifests, --format, --config or --session-idle',
+      '"d": unexpected argument; expected --requests, --manifests, --format, --config or --session-idle',
+      '--format: "xml": expected ndjson or csv',
+      'events rebuild: expected --manifests FILE, an export of waybill.manifests with one JSON value a line',
+    ],
+  ],
+  [
+    'events rebuild',
+    [
+      'events rebuild: expected --requests FILE, an export of waybill.requests with one JSON value a line',
+      'events rebuild: expected --manifests FILE, an export of waybill.manifests with one JSON value a line',
+    ],
+  ],
 ])('refused: waybill %s', (line, problems) => {
   expect(parse(line)).toEqual({ problems })
 })

@@ -15,6 +15,8 @@ export type Command =
   | { command: 'check'; file: string }
   /** `sinceMs`: Unix ms, null: all. `data`: as given, null: not given. */
   | { command: 'events'; sinceMs: number | null; follow: boolean; format: EventFormat; data: string | null }
+  /** `argv` goes to `findSessionRules`. Files as given. */
+  | { command: 'rebuild'; requests: string; manifests: string; format: EventFormat; argv: string[] }
   | { command: 'version' }
   /** `asked` is false when there was no command at all: that is a mistake, and help is the answer. */
   | { command: 'help'; text: string; asked: boolean }
@@ -76,40 +78,83 @@ function parseCheck(args: readonly string[]): Command | Problems {
   return { problems: wrong.map((arg) => `${show(arg)}: unexpected argument; expected one config file`) }
 }
 
-const eventFlags = ['--since', '--follow', '--format', '--data'] as const
+type FlagTexts = { texts: ReadonlyMap<string, string>; problems: string[] }
 
-function parseEvents(args: readonly string[], nowMs: number): Command | Problems {
+/** `switches`: those of the flags that take no value. */
+function readFlagTexts(
+  args: readonly string[],
+  known: readonly string[],
+  switches: readonly string[],
+): FlagTexts {
   const problems: string[] = []
   const texts = new Map<string, string>()
   for (let i = 0; i < args.length; i++) {
     const [, name = '', , inline] = /^(--[^=]*)(=(.*))?$/s.exec(args[i]!) ?? []
-    const flag = eventFlags.find((known) => known === name)
+    const flag = known.find((one) => one === name)
     if (flag === undefined) {
-      const near = suggest(name, eventFlags)
-      const tail = near === undefined ? `expected ${joinOr(eventFlags)}` : `did you mean ${near}?`
+      const near = suggest(name, known)
+      const tail = near === undefined ? `expected ${joinOr(known)}` : `did you mean ${near}?`
       problems.push(`${show(args[i]!)}: unexpected argument; ${tail}`)
       continue
     }
+    const isSwitch = switches.includes(flag)
     const next = args[i + 1]?.startsWith('--') ? undefined : args[i + 1]
-    if (flag !== '--follow' && inline === undefined && next !== undefined) i++
-    const text = inline ?? (flag === '--follow' ? 'on' : next)
+    if (!isSwitch && inline === undefined && next !== undefined) i++
+    const text = inline ?? (isSwitch ? 'on' : next)
     if (texts.has(flag)) problems.push(`${flag}: given twice`)
     else if (text === undefined || text === '') problems.push(`${flag}: has no value`)
-    else if (flag === '--follow' && inline !== undefined) problems.push('--follow: takes no value')
+    else if (isSwitch && inline !== undefined) problems.push(`${flag}: takes no value`)
     else texts.set(flag, text)
   }
+  return { texts, problems }
+}
+
+function readFormat({ texts, problems }: FlagTexts): EventFormat | undefined {
+  const text = texts.get('--format') ?? eventFormats[0]
+  const format = eventFormats.find((known) => known === text)
+  if (format === undefined) problems.push(`--format: ${show(text)}: expected ${joinOr(eventFormats)}`)
+  return format
+}
+
+const eventFlags = ['--since', '--follow', '--format', '--data']
+
+function parseEvents(args: readonly string[], nowMs: number): Command | Problems {
+  if (args[0] === 'rebuild') return parseRebuild(args.slice(1))
+  const flags = readFlagTexts(args, eventFlags, ['--follow'])
+  const { texts, problems } = flags
   const sinceText = texts.get('--since')
   const sinceMs = sinceText === undefined ? null : parseSince(sinceText, nowMs)
   if (sinceText !== undefined && sinceMs === undefined) {
     const expected = 'expected a time like 2026-01-31T12:00:00Z, a date, or a duration like 24h'
     problems.push(`--since: ${show(sinceText)}: ${expected}`)
   }
-  const formatText = texts.get('--format') ?? eventFormats[0]
-  const format = eventFormats.find((known) => known === formatText)
-  if (format === undefined) problems.push(`--format: ${show(formatText)}: expected ${joinOr(eventFormats)}`)
+  const format = readFormat(flags)
   if (problems.length > 0 || sinceMs === undefined || format === undefined) return { problems }
   const data = texts.get('--data') ?? null
   return { command: 'events', sinceMs, follow: texts.has('--follow'), format, data }
+}
+
+const rebuildFlags = ['--requests', '--manifests', '--format', '--config', '--session-idle']
+
+function parseRebuild(args: readonly string[]): Command | Problems {
+  const flags = readFlagTexts(args, rebuildFlags, [])
+  const { texts, problems } = flags
+  const format = readFormat(flags)
+  const [requests, manifests] = [texts.get('--requests'), texts.get('--manifests')]
+  for (const [flag, topic] of [
+    ['--requests', 'waybill.requests'],
+    ['--manifests', 'waybill.manifests'],
+  ] as const) {
+    if (texts.has(flag) || problems.some((line) => line.startsWith(`${flag}:`))) continue
+    problems.push(`events rebuild: expected ${flag} FILE, an export of ${topic} with one JSON value a line`)
+  }
+  if (problems.length > 0 || requests === undefined || manifests === undefined || format === undefined)
+    return { problems }
+  const argv = ['--config', '--session-idle'].flatMap((flag) => {
+    const text = texts.get(flag)
+    return text === undefined ? [] : [flag, text]
+  })
+  return { command: 'rebuild', requests, manifests, format, argv }
 }
 
 /** RFC 3339, or a date alone. */

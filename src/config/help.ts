@@ -10,7 +10,7 @@ export type CommandName = (typeof commandNames)[number]
 const summaries: Readonly<Record<CommandName, string>> = {
   serve: 'serve clients in front of a registry',
   check: 'check a config file',
-  events: 'print package events from the embedded store, oldest first',
+  events: 'print package events from the embedded store, or make them again from exports',
   geo: 'get databases for countries and networks (not yet)',
   replay: 'send dead letters again (not yet)',
 }
@@ -65,6 +65,21 @@ Prints package events from the embedded store, oldest first.
       Default: ndjson.
   --data DIR
       The data folder. Variable WAYBILL_DATA, default: ./data.
+
+Usage: waybill events rebuild --requests FILE --manifests FILE [FLAGS]
+
+Makes the package events again from exports of the topics waybill.requests and waybill.manifests,
+with the ids that they were published with, and prints them, oldest first.
+
+  --requests FILE, --manifests FILE
+      One JSON value a line, in any order and with any repeats.
+  --session-idle DURATION
+      As it was when the requests came: it decides which of them are one pull.
+      Key sessions.idle, variable WAYBILL_SESSION_IDLE.
+  --config FILE
+      A config file to take the settings of sessions from. Variable WAYBILL_CONFIG.
+  --format ndjson|csv
+      Default: ndjson.
 `,
   geo: `Usage: waybill geo install
 

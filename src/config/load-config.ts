@@ -2,7 +2,7 @@
  * From flags, variables and the config file to the one Config, or to every problem at once.
  */
 import { dirname, resolve } from 'node:path'
-import { buildConfig, type Surroundings } from './build-config.ts'
+import { buildConfig, resolveSessions, type Surroundings } from './build-config.ts'
 import { tryReadText } from './files.ts'
 import { createReading, nameKey, problem, type Reading, type Source, show } from './findings.ts'
 import { readFlags, readVariables } from './flags.ts'
@@ -41,6 +41,16 @@ export function findDataFolder(
   const problems = values.problems.filter((line) => /^(--)?(data|config)\b/.test(line))
   if (problems.length > 0) return { ok: false, problems }
   return { ok: true, data: resolve(values.found('data')?.source.dir ?? options.cwd, values.get('data')) }
+}
+
+/** Only what decides which requests are one pull, as `findDataFolder`. */
+export function findSessionRules(
+  options: LoadOptions,
+): { ok: true; sessions: Config['sessions'] } | { ok: false; problems: string[] } {
+  const values = readSources(options)
+  const sessions = resolveSessions(values)
+  const problems = values.problems.filter((line) => /^(--)?(session|config\b)/.test(line))
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, sessions }
 }
 
 function readSources(options: LoadOptions): SettledValues {

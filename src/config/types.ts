@@ -112,6 +112,8 @@ export type Config = {
   block: { countries: string[]; asns: number[]; ranges: string[]; companies: string[] }
   /** Hex keys of 32 bytes, the first signs; null: one is made and kept in the data folder or in Redis. */
   tokenKeys: string[] | null
+  /** Absolute path of the file that they came from, which is read again while Waybill runs; null: no file. */
+  tokenKeyFile: string | null
   limits: {
     headerBytes: number
     connections: number

@@ -55,8 +55,12 @@ export class Answer {
   #waiting = false
   #listening = false
   #triedMs = 0
+  /** Start of the window that the client's rate is judged by; 0: it keeps nobody waiting. */
   #windowMs = 0
   #windowSent = 0
+  /** How long of that window the upstream has waited for the client, before the wait that began at `#blockedAtMs`. */
+  #blockedMs = 0
+  #blockedAtMs = 0
 
   constructor(options: AnswerOptions, exchange: Exchange) {
     this.#options = options
@@ -112,17 +116,26 @@ export class Answer {
   sweep(nowMs: number): void {
     this.#exchange.record.bytesSent = this.sent
     if (nowMs - this.#exchange.startedMs > this.#options.requestTimeoutMs) return this.cut()
-    if (!this.#waiting) return
-    if (nowMs - this.#windowMs >= rateWindowMs) {
-      const wanted = (this.#options.minRateBytes * rateWindowMs) / 1000
-      if (this.sent - this.#windowSent < wanted) return this.cut()
-      this.#windowMs = nowMs
-      this.#windowSent = this.sent
-    }
+    if (this.#windowMs === 0) return
+    if (nowMs - this.#windowMs >= rateWindowMs && this.#isTooSlow(nowMs)) return this.cut()
     if (this.#pending && nowMs - this.#triedMs >= retryWriteMs) {
       corked = this
       this.#exchange.down.cork(retryCorked)
     }
+  }
+
+  /** Judges a window that is over, and begins the next. Waits are short where a chunk is soon taken: they add up. */
+  #isTooSlow(nowMs: number): boolean {
+    const elapsedMs = nowMs - this.#windowMs
+    const blockedMs = this.#blockedMs + (this.#waiting ? nowMs - this.#blockedAtMs : 0)
+    const wanted = (this.#options.minRateBytes * elapsedMs) / 1000
+    const taken = this.sent - this.#windowSent
+    this.#windowMs = this.#waiting ? nowMs : 0
+    this.#windowSent = this.sent
+    this.#blockedMs = 0
+    this.#blockedAtMs = nowMs
+    // Where the upstream was slow for most of the time, it is not the client's fault.
+    return blockedMs > elapsedMs / 2 && taken < wanted
   }
 
   #bodiless(): boolean {
@@ -203,8 +216,12 @@ export class Answer {
     this.#triedMs = performance.now()
     if (!this.#waiting) {
       this.#waiting = true
-      this.#windowMs = this.#triedMs
-      this.#windowSent = this.sent
+      this.#blockedAtMs = this.#triedMs
+      if (this.#windowMs === 0) {
+        this.#windowMs = this.#triedMs
+        this.#windowSent = this.sent
+        this.#blockedMs = 0
+      }
     }
     if (this.#listening) return
     this.#listening = true
@@ -235,6 +252,7 @@ export class Answer {
       this.sent = this.#pendingAt + this.#pending.length
       this.#pending = null
     }
+    if (this.#waiting) this.#blockedMs += performance.now() - this.#blockedAtMs
     this.#waiting = false
     this.#source?.resume()
     return true

@@ -15,6 +15,8 @@ export type Ask = {
   readonly headers: HeaderList
   /** Another origin than the upstream's (a redirect followed inside): no token goes there; '': the upstream's. */
   readonly origin: string
+  /** A client's own (passthrough), '' too, in place of the front's; null: the front's. For this upstream alone. */
+  readonly authorization: string | null
   /** Asked instead when this one fails before any of its answer was handed on. */
   readonly fallback: FallbackAsk | null
   /** This is what a fallback is asked, after another failed. */
@@ -39,7 +41,11 @@ export function askFor(
   isCounted = false,
 ): Ask {
   const { upstream, upstreamRepository } = exchange.record
-  const { fallback } = exchange
+  const { authorization } = exchange
+  // Once the fallback has answered a part of this exchange, it is asked for the rest of it.
+  const isFallback = upstream === exchange.fallback?.upstream
+  // A client's own credentials are for the first alone, and what another shows without them is another thing.
+  const fallback = isFallback || authorization !== null ? null : exchange.fallback
   const rest = exchange.query === '' ? place : `${place}?${exchange.query}`
   return {
     upstream,
@@ -48,12 +54,13 @@ export function askFor(
     path: `/v2/${upstreamRepository}/${rest}`,
     headers,
     origin: '',
+    authorization,
     fallback: fallback && {
       upstream: fallback.upstream,
       repository: fallback.upstreamRepository,
       path: `/v2/${fallback.upstreamRepository}/${rest}`,
     },
-    isFallback: false,
+    isFallback,
     isCounted,
   }
 }

@@ -55,6 +55,8 @@ export function createBlobs(options: BlobOptions): Blobs {
   const probePlan: RelayPlan = {
     head(relay) {
       if (redirects.has(relay.status)) return plan.head(relay)
+      // A condition of the client's own, which stands before the range (RFC 9110 13.2.2).
+      if (relay.status === 304 || relay.status === 412) return 'relay'
       answerProbe(exchanges, relay)
       return 'taken'
     },

@@ -33,6 +33,12 @@ export const localErrors = {
   badRequest: describe(400, 'UNSUPPORTED', 'the request is not one that this registry can read'),
   hasBody: describe(400, 'UNSUPPORTED', 'this registry takes no request bodies'),
   unauthorized: describe(401, 'UNAUTHORIZED', 'authentication required'),
+  severalRegistries: describe(
+    400,
+    'UNSUPPORTED',
+    'one token cannot be for repositories of several registries: ask for one for each',
+  ),
+  denied: describe(403, 'DENIED', 'requested access to the resource is denied'),
   noCredentials: describe(
     401,
     'UNAUTHORIZED',

@@ -42,13 +42,16 @@ export type Exchange = {
   readonly upstreamHeaders: HeaderList
   readonly accept: string
   readonly ifNoneMatch: string
+  /**
+   * What the client shows the upstream itself (passthrough), '' without any: no answer may be shared with others.
+   * null: nothing of it goes upstream.
+   */
+  readonly authorization: string | null
   readonly blobs: 'redirect' | 'stream'
   /** Asked when the route's upstream fails; null: none. */
   readonly fallback: { upstream: number; upstreamRepository: string } | null
   /** Names what the route serves, wherever it comes from: one for all its clients, so caches are keyed by it. */
   readonly scope: string
-  /** What the upstream says may be shared with other clients: not where they show it their own credentials. */
-  readonly isShared: boolean
   /** It reached a route of a domain that is recorded; else it is counted in metrics, and leaves no record. */
   readonly isRecorded: boolean
   /** Monotonic ms of the start. */

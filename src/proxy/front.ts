@@ -18,6 +18,7 @@ import { localErrors } from './errors.ts'
 import { type Downstream, type Exchange, type Exchanges, newRecord } from './exchange.ts'
 import { listPlan } from './lists.ts'
 import type { Manifests } from './manifests.ts'
+import type { Passthrough } from './passthrough.ts'
 import { isDigest, localPaths, parsePath, type Target } from './path.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
 import { type RequestHead, readRequest, upstreamQuery } from './request.ts'
@@ -37,6 +38,7 @@ export type FrontOptions = {
   /** Clients that get blobs streamed whatever the route says. */
   streamRanges: TrustedProxies
   tokens: Tokens
+  passthrough: Passthrough
   exchanges: Exchanges
   upstreams: Upstreams
   manifests: Manifests
@@ -72,18 +74,26 @@ export function createFront(options: FrontOptions): Front {
     if (!domain) return sendError(exchanges, exchange, localErrors.nameUnknown)
     if (record.class === 'other') return sendError(exchanges, exchange, unknownPath(head.path))
     // 6. The token endpoint.
-    if (record.class === 'token')
+    if (record.class === 'token') {
+      if (domain.auth === 'passthrough')
+        return options.passthrough.serveToken(exchange, request.authorization)
       return serveToken(exchanges, exchange, options.tokens, request.authorization)
+    }
     // 7. Everything else wants the front's token, in token mode.
     if (domain.auth === 'token') {
       const verdict = options.tokens.verify(request.authorization, exchange.host, record.startMs)
-      if (!verdict.valid) return challenge(exchanges, exchange, request.authorization !== '')
+      if (!verdict.valid)
+        return challenge(exchanges, exchange, request.authorization === '' ? '' : 'invalid_token')
       if (verdict.nonce) {
         record.nonce = verdict.nonce
         record.hasNonce = true
       }
     }
-    if (record.class === 'ping') return servePing(exchanges, exchange)
+    if (record.class === 'ping') {
+      return domain.auth === 'passthrough'
+        ? options.passthrough.servePing(exchange)
+        : servePing(exchanges, exchange)
+    }
     // 8. A repository that no route serves.
     if (!route) return sendError(exchanges, exchange, localErrors.nameUnknown)
     // 9. A client that has as many requests under way as one may have.
@@ -165,7 +175,7 @@ export function createFront(options: FrontOptions): Front {
         blobs: route && record.class === 'blob' ? blobsFor(route, address) : 'redirect',
         fallback: route?.fallback ?? null,
         scope: route?.scope ?? '',
-        isShared: domain?.auth !== 'passthrough',
+        authorization: domain?.auth === 'passthrough' ? request.authorization : null,
         isRecorded:
           domain !== undefined &&
           !isOffRecord &&

@@ -59,7 +59,11 @@ export function passesUpstream(name: string): boolean {
 
 // RFC 9110 7.6.1: a client must not nominate end-to-end fields; here such a request is refused, as
 // dropping one of these would change what is asked for.
-const notNominable = new Set(['host', 'authorization', 'range', 'if-range', 'content-length', 'accept'])
+const notNominable = new Set(['host', 'authorization', 'range', 'accept', 'cache-control'])
+
+function mayBeNominated(name: string): boolean {
+  return !notNominable.has(name) && !name.startsWith('if-') && !name.startsWith('content-')
+}
 
 /** The names that a Connection field nominates; null when it names a field that it may not. */
 export function nominatedBy(connection: string): string[] | null {
@@ -67,7 +71,7 @@ export function nominatedBy(connection: string): string[] | null {
   const names: string[] = []
   for (const part of connection.split(',')) {
     const name = part.trim().toLowerCase()
-    if (notNominable.has(name)) return null
+    if (!mayBeNominated(name)) return null
     if (name !== '' && name !== 'close' && name !== 'keep-alive') names.push(name)
   }
   return names
@@ -98,6 +102,7 @@ const [colonByte, blankByte] = colon
 /** What the front reads of an upstream's answer itself; values as Latin-1 text, '' when absent. */
 export type AnswerFields = {
   contentLength: string
+  transferEncoding: string
   contentType: string
   contentRange: string
   digest: string
@@ -112,6 +117,7 @@ export type AnswerFields = {
 
 const readFields: Record<string, keyof AnswerFields> = {
   'content-length': 'contentLength',
+  'transfer-encoding': 'transferEncoding',
   'content-type': 'contentType',
   'content-range': 'contentRange',
   'docker-content-digest': 'digest',
@@ -128,6 +134,7 @@ const readFields: Record<string, keyof AnswerFields> = {
 export function emptyFields(): AnswerFields {
   return {
     contentLength: '',
+    transferEncoding: '',
     contentType: '',
     contentRange: '',
     digest: '',
@@ -162,6 +169,9 @@ function ruleOf(raw: Buffer): NameRule {
  * undici's parser has refused CR and LF in values, so no value can begin a line of its own.
  */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024)
+// More than any registry sends, and no more than common proxies and clients take.
+const maxLines = 98
+const maxBlockBytes = 16 * 1024
 /** The rules of the answer in hand, by its fields; kept, so that no answer costs an array. */
 const found: NameRule[] = []
 const viaValue = Buffer.from('1.1 waybill')
@@ -183,6 +193,7 @@ function copyLine(name: Buffer, value: Buffer, at: number): number {
 
 /** Reads `raw` (names and values in turns) into `fields`, and returns the block; null: larger than can be. */
 export function passDown(raw: readonly Buffer[], fields: AnswerFields): Buffer | null {
+  if (raw.length > 2 * maxLines) return null
   let length = viaValue.copy(scratch, 0)
   let nominated: string[] = []
   for (let index = 0; index + 1 < raw.length; index += 2) {
@@ -204,7 +215,7 @@ export function passDown(raw: readonly Buffer[], fields: AnswerFields): Buffer |
     if (!rule.passes || nominated.includes(rule.name)) continue
     const name = raw[index] as Buffer
     const value = raw[index + 1] as Buffer
-    if (length + name.length + value.length + 4 > scratch.length) return null
+    if (length + name.length + value.length + 4 > maxBlockBytes) return null
     length += lineEnd.copy(scratch, length)
     length = copyLine(name, value, length)
   }

@@ -5,6 +5,8 @@
 export type CachedManifest = {
   digest: string
   mediaType: string
+  /** As the upstream wrote it; '' without one. */
+  etag: string
   bytes: Buffer
   /** Value of the first header line, `Via`, and all further lines, as they go to clients. */
   block: Buffer

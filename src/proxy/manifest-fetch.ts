@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { type Ask, askFallback } from './ask.ts'
 import { type AnswerFields, emptyFields, type HeaderList, passDown } from './headers.ts'
 import type { CachedManifest } from './manifest-cache.ts'
+import { maxStatus } from './relay.ts'
 import type { UpstreamErrorReason } from './types.ts'
 import type { Sink, UpstreamCall, Upstreams } from './upstream.ts'
 
@@ -123,6 +124,7 @@ function readHead(
   // `100;w=21600`, as Docker Hub writes it.
   const remaining = Number.parseInt(fields.rateLimitRemaining, 10)
   if (remaining >= 0) onRateLimit(call.ask.upstream, remaining)
+  if (status > maxStatus) return null
   return block && { status, fields, block: Buffer.from(block) }
 }
 
@@ -183,6 +185,9 @@ function completed(ask: Ask, resolved: Resolved, bytes: Buffer, digest: string):
   const { fields } = resolved
   const wanted = digest === '' ? fields.digest : digest
   const actual = digestOf(bytes, wanted)
+  // Nothing would tell such a body from a part of it (RFC 9112 6.3).
+  const unbounded = fields.contentLength === '' && fields.transferEncoding === ''
+  if (wanted === '' && unbounded) return { kind: 'failed', reason: 'protocol', ask }
   if (wanted !== '' && wanted !== actual) return { kind: 'failed', reason: 'digest_mismatch', ask }
   // Clients fail without these three (docker, ggcr, oras), so what the upstream left out is added.
   const lines = [resolved.block]
@@ -195,6 +200,7 @@ function completed(ask: Ask, resolved: Resolved, bytes: Buffer, digest: string):
     value: {
       digest: actual,
       mediaType: fields.contentType === '' ? 'application/json' : fields.contentType,
+      etag: fields.etag,
       bytes,
       block: Buffer.concat(lines),
       confirmedMs: nowMs,

@@ -58,7 +58,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   const privatePlan = createPrivateManifests(options)
 
   const relayAsIs = (exchange: Exchange): void => {
-    const plan = exchange.isShared ? plainPlan : privatePlan
+    const plan = exchange.authorization === null ? plainPlan : privatePlan
     startRelay(upstreams, options.relay, exchange, plan, askAsIs(exchange))
   }
 
@@ -85,7 +85,7 @@ export function createManifests(options: ManifestOptions): Manifests {
       },
     }
     const block = blockFor(entry.block, isStale)
-    if (matches(exchange.ifNoneMatch, entry.digest)) {
+    if (matches(exchange.ifNoneMatch, entry.digest, entry.etag)) {
       answer.head(304, 'cache', block, -1, null)
       return
     }
@@ -101,7 +101,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     isStale = false,
   ): void => {
     if (exchange.over) return
-    recordSource(exchange, outcome.ask)
+    if (outcome.kind !== 'failed') recordSource(exchange, outcome.ask)
     if (outcome.kind === 'ok') {
       exchange.record.upstreamStatus = 200
       serveCached(exchange, outcome.value, isStale)
@@ -167,11 +167,11 @@ export function createManifests(options: ManifestOptions): Manifests {
   /** The answer to a HEAD, from the upstream's answer to the shared one. */
   const serveHead = (exchange: Exchange, key: string, outcome: Outcome<Resolved>, isStale = false): void => {
     if (exchange.over) return
-    recordSource(exchange, outcome.ask)
     if (outcome.kind !== 'ok') {
       sendError(exchanges, exchange, errorOf(outcome.kind === 'failed' ? outcome.reason : 'other'), 'relay')
       return
     }
+    recordSource(exchange, outcome.ask)
     const { status, fields, block } = outcome.value
     const { record } = exchange
     record.upstreamStatus = status
@@ -183,7 +183,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     } else {
       record.digest = fields.digest
       record.size = Number(fields.contentLength)
-      const unchanged = matches(exchange.ifNoneMatch, fields.digest)
+      const unchanged = matches(exchange.ifNoneMatch, fields.digest, fields.etag)
       const answer = new Answer(options.relay, exchange)
       answer.head(unchanged ? 304 : 200, 'relay', blockFor(block, isStale), record.size, null)
     }
@@ -197,6 +197,7 @@ export function createManifests(options: ManifestOptions): Manifests {
       const digest = outcome.kind === 'ok' && outcome.value.status === 200 ? outcome.value.fields.digest : ''
       const last = exchange.fallback ? resolveStale(key, outcome, digest) : undefined
       if (exchange.over) return
+      if (digest !== '') recordSource(exchange, outcome.ask)
       if (last !== undefined) serveDigest(exchange, last, true)
       else if (exchange.isHead || outcome.kind !== 'ok') serveHead(exchange, key, outcome)
       else if (digest !== '') serveDigest(exchange, digest)
@@ -231,7 +232,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   return {
     serve(exchange) {
       const { reference } = exchange.record
-      if (!exchange.isShared) relayAsIs(exchange)
+      if (exchange.authorization !== null) relayAsIs(exchange)
       else if (!isDigest(reference)) serveTag(exchange)
       else if (/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/.test(reference)) serveDigest(exchange, reference)
       else relayAsIs(exchange)
@@ -252,16 +253,29 @@ function askOwn(exchange: Exchange, method: 'GET' | 'HEAD', reference: string, a
 function askAsIs(exchange: Exchange): Ask {
   const method = exchange.isHead ? 'HEAD' : 'GET'
   const place = `manifests/${exchange.record.reference}`
-  return askFor(exchange, method, place, exchange.upstreamHeaders, exchange.isShared && !exchange.isHead)
+  return askFor(
+    exchange,
+    method,
+    place,
+    exchange.upstreamHeaders,
+    exchange.authorization === null && !exchange.isHead,
+  )
 }
 
 function blockFor(block: Buffer, isStale: boolean): Buffer {
   return isStale ? Buffer.concat([block, staleLine]) : block
 }
 
-/** If-None-Match against the digest, which registries use as ETag (RFC 9110 13.1.2; `W/` compares weakly). */
-function matches(ifNoneMatch: string, digest: string): boolean {
+/**
+ * If-None-Match against the upstream's ETag, and against the digest, which registries take for one even without
+ * quotation marks (RFC 9110 13.1.2; `W/` compares weakly).
+ */
+function matches(ifNoneMatch: string, digest: string, etag: string): boolean {
   if (ifNoneMatch === '') return false
   if (ifNoneMatch.trim() === '*') return true
-  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', '') === digest)
+  const own = etag.replace(/^W\//, '')
+  return ifNoneMatch.split(',').some((tag) => {
+    const opaque = tag.trim().replace(/^W\//, '')
+    return (own !== '' && opaque === own) || opaque.replaceAll('"', '') === digest
+  })
 }

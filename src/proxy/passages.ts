@@ -82,7 +82,9 @@ export function createPassages(options: PassageOptions): Passages {
   const accept = (outer: Socket, innerPort: number): void => {
     outer.on('error', () => outer.destroy())
     const peer = parseAddress(outer.remoteAddress ?? '')
-    if (!peer || sockets.size >= 2 * options.maxConnections) {
+    // It has gone already, as health checks do.
+    if (!peer) return void outer.destroy()
+    if (sockets.size >= 2 * options.maxConnections) {
       refused('connections')
       outer.destroy()
       return

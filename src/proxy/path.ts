@@ -20,8 +20,9 @@ const repositoryPattern =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 const maxRepositoryLength = 255
 
-// Wider than tags and digests: a malformed reference is the upstream's to refuse, with its own words.
-const referencePattern = /^[A-Za-z0-9_.:+=-]{1,255}$/
+// Wider than tags and digests: a malformed reference is the upstream's to refuse, with its own words. But none
+// that is a step in a path: `..` would ask it for something else.
+const referencePattern = /^[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,254}$/
 
 const ping: Target = { class: 'ping', repository: '', reference: '' }
 const token: Target = { class: 'token', repository: '', reference: '' }

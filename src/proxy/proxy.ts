@@ -11,6 +11,7 @@ import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
 import { createPassages } from './passages.ts'
+import { createPassthrough } from './passthrough.ts'
 import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
 import { sendError } from './respond.ts'
@@ -27,6 +28,8 @@ export type Proxy = {
   update(update: ProxyUpdate): void
   /** From the next connection on. Throws when one of the listeners' own cannot be used: then nothing changes. */
   replaceCertificates(certificates: Certificates): void
+  /** 32 bytes in hex each, the first signs. */
+  setTokenKeys(keys: readonly string[]): void
   /** Requests in flight. */
   active(): number
   /** Ends what is left, and leaves its records. */
@@ -87,15 +90,18 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     holdBytes,
     counters,
   }
+  const tokens = createTokens(options.tokenKeys)
   const routes = createRouteTable(config)
+  const passthrough = createPassthrough({ ...options, config, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
     routes,
+    passthrough,
     proxies,
     admission,
     warnForwarded: createForwardedWarning(options.log),
     streamRanges: { trusts: (address) => ranges.streamed.trusts(address) },
-    tokens: createTokens(options.tokenKeys),
+    tokens,
     exchanges,
     upstreams,
     manifests: createManifests({
@@ -192,11 +198,12 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       stopping = true
       server.stopListening()
     },
+    setTokenKeys: tokens.setKeys,
     active: exchanges.active,
     async close() {
       server.close()
       exchanges.close()
-      await upstreams.close()
+      await Promise.all([upstreams.close(), passthrough.close()])
     },
   }
 }

@@ -4,6 +4,7 @@
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
 import { type Ask, recordSource } from './ask.ts'
+import { refuseAccess } from './auth.ts'
 import { type BodyCheck, createBodyCheck } from './body-check.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
@@ -30,6 +31,11 @@ export type RelayOptions = AnswerOptions & {
   counters: Pick<ProxyCounters, 'countUpstreamError'>
 }
 
+// An error body has a few hundred bytes.
+const maxDrainedBytes = 16 * 1024
+// RFC 9110 15: no class of statuses lies above.
+export const maxStatus = 599
+
 /** A class for its shape: undici calls it for every chunk of every relayed answer. */
 export class Relay implements Sink, Sender {
   readonly exchange: Exchange
@@ -50,6 +56,7 @@ export class Relay implements Sink, Sender {
   #check: BodyCheck | null = null
   #held: Buffer[] = []
   #heldBytes = 0
+  #drains = false
 
   constructor(options: RelayOptions, exchange: Exchange, plan: RelayPlan, ask: Ask, hops: number) {
     this.#options = options
@@ -67,19 +74,25 @@ export class Relay implements Sink, Sender {
     this.ask = call.ask
     this.status = status
     recordSource(this.exchange, call.ask)
-    this.exchange.record.upstreamStatus = status
-    const block = passDown(raw, this.fields)
+    const { record } = this.exchange
+    record.upstreamStatus = status
+    const block = status <= maxStatus ? passDown(raw, this.fields) : null
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
-    if (status === 401 || status === 403) return this.refuse(localErrors.nameUnknown)
+    if (status === 401 || status === 403) return this.#refuseAccess(status)
     this.#block = Buffer.from(block)
     readLength(this)
     this.#mode = this.#plan.head(this)
-    if (this.#mode === 'check') this.#check = createBodyCheck(this.exchange.record.reference)
+    const isUnsure = this.#mode !== 'taken' && endsWithConnection(this)
+    // A blob can be told whole from broken by its own digest, and nothing else can.
+    if (isUnsure && record.class === 'blob' && status === 200) this.#mode = 'check'
+    if (this.#mode === 'check') this.#check = createBodyCheck(record.reference)
+    if (isUnsure && !this.#check) return this.refuse(localErrors.upstreamFailed, 'relay')
     if (this.#mode === 'relay' || this.#mode === 'check') this.#begin()
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
+    if (this.#drains) return
     if (this.exchange.over) return call.abort()
     if (this.#mode === 'relay') return this.#answer.write(chunk)
     if (this.#mode === 'check') {
@@ -131,6 +144,17 @@ export class Relay implements Sink, Sender {
     if (!this.exchange.over) sendError(this.#options.exchanges, this.exchange, error, outcome)
   }
 
+  #refuseAccess(status: 401 | 403): void {
+    const asked = this.exchange.authorization !== null && this.ask.origin === ''
+    if (!asked) return this.refuse(localErrors.nameUnknown)
+    this.#mode = 'taken'
+    // Every pull begins with such an answer: a short one is read to its end, so that its connection can be used again.
+    this.#drains = Number(this.fields.contentLength || maxDrainedBytes + 1) <= maxDrainedBytes
+    if (!this.#drains) this.#call?.abort()
+    if (!this.exchange.over)
+      refuseAccess(this.#options.exchanges, this.exchange, status, this.fields.challenge)
+  }
+
   /** The plan answers itself: the upstream's body is not wanted. */
   takeOver(): void {
     this.#mode = 'taken'
@@ -168,6 +192,15 @@ export function startRelay(
   hops = 0,
 ): void {
   upstreams.ask(ask, new Relay(options, exchange, plan, ask, hops))
+}
+
+/**
+ * RFC 9112 6.3: without length and coding the end of the connection is the end of the body, and undici takes a
+ * reset for one, too. An error's text may be short, an image may not.
+ */
+function endsWithConnection({ exchange, fields, status, total }: Relay): boolean {
+  if (total >= 0 || fields.transferEncoding !== '' || status >= 400) return false
+  return !exchange.isHead && status !== 204 && status !== 304
 }
 
 /** Takes from the head what the record says of the body: its length, place and digest. */

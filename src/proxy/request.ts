@@ -29,8 +29,14 @@ export type RequestHead = {
 // RFC 9110 4.2.3 as far as a registry can be named: no user info, no path, no list.
 const authorityPattern = /^(?:[a-z0-9](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i
 const unsafePattern = /[^\t\x20-\x7e]/
+// RFC 9110 5.6.2: a token; anything else is no method at all.
+const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+// RFC 9112 3.2: what a target may be made of, less strict than RFC 3986 where no two readers would differ. The
+// rest would reach the upstream in other bytes than came, or mean something else there.
+const targetPattern = /^[!$-;=?-[\]-~]*$/
+const maxPort = 65_535
 
-export function readRequest({ headers }: Head): RequestHead {
+export function readRequest({ method, path, query, headers }: Head): RequestHead {
   const head: RequestHead = {
     authority: '',
     host: '',
@@ -43,7 +49,7 @@ export function readRequest({ headers }: Head): RequestHead {
     forwardedProto: '',
     looped: false,
     hasBody: false,
-    malformed: false,
+    malformed: !methodPattern.test(method) || !targetPattern.test(path) || !targetPattern.test(query),
     upstreamHeaders: [],
   }
   let connection = ''
@@ -53,7 +59,11 @@ export function readRequest({ headers }: Head): RequestHead {
     const name = headers[index] as string
     let value = headers[index + 1] as string
     // uWebSockets.js reads bytes as UTF-8; undici writes strings as Latin-1, byte for byte.
-    if (unsafePattern.test(value)) value = Buffer.from(value, 'utf8').toString('latin1')
+    if (unsafePattern.test(value)) {
+      // RFC 9110 5.5; uWebSockets.js refuses all others of these but DEL itself.
+      if (value.includes('\x7f')) head.malformed = true
+      value = Buffer.from(value, 'utf8').toString('latin1')
+    }
     switch (name) {
       case 'host':
         hosts++
@@ -97,7 +107,7 @@ export function readRequest({ headers }: Head): RequestHead {
     }
     if (passesUpstream(name)) head.upstreamHeaders.push(name, value)
   }
-  if (hosts !== 1 || !authorityPattern.test(head.authority)) {
+  if (hosts !== 1 || !isAuthority(head.authority)) {
     head.malformed = true
     head.authority = ''
   }
@@ -117,6 +127,12 @@ export function upstreamQuery(query: string): string {
     .split('&')
     .filter((part) => !part.startsWith('ns='))
     .join('&')
+}
+
+function isAuthority(authority: string): boolean {
+  if (!authorityPattern.test(authority)) return false
+  const port = authority.slice(withoutPort(authority).length + 1)
+  return port === '' || Number(port) <= maxPort
 }
 
 function join(list: string, value: string): string {

@@ -54,3 +54,14 @@ test.each(['', 'Bearer', 'Bearer x', 'Basic Og==', 'Bearer wb1.a.b.c', 'Bearer e
     expect(createTokens([first]).verify(header, 'h', now).valid).toBe(false)
   },
 )
+
+test('other keys: what is under way goes on, and what was unknown becomes known', () => {
+  const tokens = createTokens([first])
+  const before = `Bearer ${tokens.sign('h', now)}`
+  const foreign = `Bearer ${createTokens([second]).sign('h', now)}`
+  expect(tokens.verify(foreign, 'h', now)).toEqual({ valid: true, nonce: null })
+  tokens.setKeys([second, first])
+  expect(tokens.verify(before, 'h', now)).toMatchObject({ valid: true, nonce: expect.any(Uint8Array) })
+  expect(tokens.verify(foreign, 'h', now)).toMatchObject({ valid: true, nonce: expect.any(Uint8Array) })
+  expect(tokens.sign('h', now).split('.')[1]).toBe(foreign.split('.')[1])
+})

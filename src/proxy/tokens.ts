@@ -23,6 +23,8 @@ export type Verdict =
 export type Tokens = {
   /** A new token for `host`. */
   sign(host: string, nowMs: number): string
+  /** Other keys, or another order, from now on. */
+  setKeys(keys: readonly string[]): void
   /** `authorization`: the header's value. */
   verify(authorization: string, host: string, nowMs: number): Verdict
 }
@@ -37,15 +39,24 @@ type Remembered = { host: string; expiresMs: number; verdict: Verdict }
 
 /** `keys`: 32 bytes each in hex, the first signs, all verify. */
 export function createTokens(keys: readonly string[]): Tokens {
-  const byId = new Map<string, KeyObject>()
-  for (const hex of keys) byId.set(keyId(hex), createSecretKey(Buffer.from(hex, 'hex')))
-  const signingId = keyId(keys[0] as string)
-  const signingKey = byId.get(signingId) as KeyObject
+  let byId: ReadonlyMap<string, KeyObject>
+  let signingId: string
+  let signingKey: KeyObject
   const nonces = createNoncePool()
   // A client sends its token a dozen times a pull; the whole header value is the key, as it is what arrives.
   const remembered = new Map<string, Remembered>()
 
+  const setKeys = (hexKeys: readonly string[]): void => {
+    byId = new Map(hexKeys.map((hex) => [keyId(hex), createSecretKey(Buffer.from(hex, 'hex'))]))
+    signingId = keyId(hexKeys[0] as string)
+    signingKey = byId.get(signingId) as KeyObject
+    // A token of a key that was unknown may be known now.
+    remembered.clear()
+  }
+  setKeys(keys)
+
   return {
+    setKeys,
     sign(host, nowMs) {
       const payload = Buffer.allocUnsafe(payloadBytes)
       payload.writeUInt32BE(Math.floor(nowMs / 1000) + tokenLifetimeSeconds, 0)

@@ -27,13 +27,14 @@ export function tooManyHead(retryAfter: string): Buffer[] {
   ].map((text) => Buffer.from(text, 'latin1'))
 }
 
-/** First value of a header in undici's raw list; '' without one. `name` in lower case. */
+/** All lines of a header in undici's raw list, joined by commas; '' without one. `name` in lower case. */
 export function headerValue(raw: readonly Buffer[], name: string): string {
+  const values: string[] = []
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const key = raw[index] as Buffer
     if (key.length === name.length && key.toString('latin1').toLowerCase() === name) {
-      return (raw[index + 1] as Buffer).toString('latin1')
+      values.push((raw[index + 1] as Buffer).toString('latin1'))
     }
   }
-  return ''
+  return values.join(', ')
 }

@@ -1,11 +1,11 @@
 /**
- * The connections to the upstream registries: one pool for each (origin, authorities), with what is known of it.
+ * The connections to the upstream registries: one pool for each (origin, authorities), and what is known of each upstream.
  */
 import { rootCertificates } from 'node:tls'
 import { Agent, Pool } from 'undici'
 import type { Config } from '../config/types.ts'
 import { lookupPublic } from './public-host.ts'
-import { createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
+import { type AuthProblem, createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
 import { createUpstreamHealth, type UpstreamHealth } from './upstream-health.ts'
 
 /** Shared by all entries of `Config.upstreams` that are one registry. */
@@ -13,7 +13,6 @@ export type UpstreamPool = {
   pool: Pool
   /** For redirects followed inside. */
   follow: Agent
-  health: UpstreamHealth
   inFlight: number
 }
 
@@ -21,6 +20,8 @@ export type UpstreamPool = {
 export type Upstream = {
   shared: UpstreamPool
   auth: UpstreamAuth
+  /** Of this entry alone: what a registry limits is an account. */
+  health: UpstreamHealth
   reportedMs: number
   failing: boolean
 }
@@ -38,7 +39,10 @@ const bodyTimeoutMs = 60_000
 // Registries and load balancers keep idle connections for a minute or more; the stale one is retried.
 const keepAliveTimeoutMs = 30_000
 
-export function createUpstreamPools(config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>) {
+export function createUpstreamPools(
+  config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>,
+  onAuthProblem: (upstream: number, problem: AuthProblem) => void,
+) {
   const { firstByteTimeoutMs } = config.limits
   const options = {
     allowH2: false,
@@ -83,7 +87,6 @@ export function createUpstreamPools(config: Pick<Config, 'upstreams' | 'limits' 
       found = {
         pool: new Pool(origin, { ...options, connect: ca === null ? connect : { ...connect, ca } }),
         follow: followOf(origin, ca),
-        health: createUpstreamHealth(),
         inFlight: 0,
       }
       pools.set(key, found)
@@ -91,14 +94,17 @@ export function createUpstreamPools(config: Pick<Config, 'upstreams' | 'limits' 
     return found
   }
 
-  const entryOf = ({ origin, ca }: Config['upstreams'][number]): Upstream => ({
+  const entryOf = ({ origin, ca, credentials }: Config['upstreams'][number], index: number): Upstream => ({
     shared: poolOf(origin, ca ?? null),
     auth: createUpstreamAuth({
       origin,
       ca: ca ?? null,
+      credentials,
       timeoutMs: Math.min(15_000, firstByteTimeoutMs),
       now: Date.now,
+      onProblem: (problem) => onAuthProblem(index, problem),
     }),
+    health: createUpstreamHealth(),
     reportedMs: 0,
     failing: false,
   })
@@ -106,7 +112,9 @@ export function createUpstreamPools(config: Pick<Config, 'upstreams' | 'limits' 
   return {
     list,
     update() {
-      for (const upstream of config.upstreams.slice(list.length)) list.push(entryOf(upstream))
+      for (let index = list.length; index < config.upstreams.length; index++) {
+        list.push(entryOf(config.upstreams[index] as Config['upstreams'][number], index))
+      }
       for (const [index, { origin, ca }] of config.upstreams.entries()) {
         const entry = list[index]
         if (entry) entry.shared.follow = followOf(origin, ca ?? null)

@@ -7,7 +7,7 @@ import type { Config } from '../config/types.ts'
 import { type Ask, askFallback } from './ask.ts'
 import type { ProxyOptions, UpstreamErrorReason } from './types.ts'
 import { headerValue, isUseless, tooManyBody, tooManyHead } from './upstream-answers.ts'
-import { parseChallenge } from './upstream-auth.ts'
+import type { Obtained } from './upstream-auth.ts'
 import { reasonOf } from './upstream-errors.ts'
 import { createUpstreamPools, type Upstream } from './upstream-pools.ts'
 
@@ -41,13 +41,15 @@ type Failure = { reason: UpstreamErrorReason; retryAfter: string | null }
 
 const reportEveryMs = 1000
 
-export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads'> & {
+export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads' | 'log'> & {
   config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>
 }
 
 export function createUpstreams(options: UpstreamOptions): Upstreams {
   const { config } = options
-  const pools = createUpstreamPools(config)
+  const pools = createUpstreamPools(config, (index, reason) => {
+    options.log.warn({ upstream: config.upstreams[index]?.host, reason }, 'no token from the registry')
+  })
   const shared: Shared = {
     upstreams: pools.list,
     limitEach: Math.max(1, Math.floor(config.limits.upstreamRequests / options.threads)),
@@ -74,6 +76,7 @@ export class UpstreamCall {
   #controller: Controller | null = null
   #startedMs = 0
   #status = 0
+  #authorization = ''
   #challenged = false
   #retried = false
   #over = false
@@ -89,14 +92,14 @@ export class UpstreamCall {
 
   start(): void {
     const { ask } = this
-    const { shared: pool, auth } = this.#upstream
+    const { shared: pool, auth, health } = this.#upstream
     if (ask.isCounted) {
-      const waitMs = pool.health.heldBackMs(performance.now())
+      const waitMs = health.heldBackMs(performance.now())
       if (waitMs > 0) return this.#giveUp('other', String(Math.ceil(waitMs / 1000)))
     }
     const own = ask.origin === ''
-    if (ask.fallback && own && !pool.health.tryPass(performance.now())) {
-      return this.#giveUp(pool.health.lastReason())
+    if (ask.fallback && own && !health.tryPass(performance.now())) {
+      return this.#giveUp(health.lastReason())
     }
     if (pool.inFlight >= this.#shared.limitEach) {
       this.#shared.options.counters.countUpstreamError(ask.upstream, 'admission')
@@ -104,7 +107,7 @@ export class UpstreamCall {
     }
     pool.inFlight++
     this.#admitted = true
-    if (own && auth.wants(ask.repository, Date.now())) {
+    if (this.#signsIn() && auth.wants(ask.repository, Date.now())) {
       void auth.obtain(ask.repository, null).then(() => this.#dispatch())
     } else {
       this.#dispatch()
@@ -127,11 +130,18 @@ export class UpstreamCall {
     this.#controller?.abort(abandoned)
   }
 
+  /** Whether it is the front that shows who it is; never to another host. */
+  #signsIn(): boolean {
+    return this.ask.origin === '' && this.ask.authorization === null
+  }
+
   #dispatch(): void {
     if (this.#over) return
     const { ask } = this
     const { shared: pool, auth } = this.#upstream
-    const authorization = ask.origin === '' ? auth.authorization(ask.repository, Date.now()) : ''
+    const own = this.#signsIn() ? auth.authorization(ask.repository, Date.now()) : ''
+    const authorization = (ask.origin === '' && ask.authorization) || own
+    this.#authorization = authorization
     this.#startedMs = performance.now()
     this.#status = 0
     this.#controller = null
@@ -161,27 +171,30 @@ export class UpstreamCall {
     this.#report(null, status, nowMs)
     const raw = controller.rawHeaders as readonly Buffer[]
     if (status < 400) return this.#sink.head(this, status, raw)
-    const challenge =
-      status === 401 && !this.#challenged && ask.origin === ''
-        ? parseChallenge(headerValue(raw, 'www-authenticate'))
-        : null
-    if (challenge) {
-      this.#challenged = true
-      // What is left of this answer is read and dropped, so that its connection can be used again.
-      this.#controller = null
-      void this.#upstream.auth.obtain(ask.repository, challenge).then((fetched) => {
-        if (fetched) this.#dispatch()
-        else this.#refuse(raw)
-      })
-      return
+    if (status === 401 && this.#signsIn()) {
+      if (!this.#challenged) return this.#obtain(raw)
+      this.#upstream.auth.rejected(ask.repository)
     }
     const retryAfter = status === 429 ? headerValue(raw, 'retry-after') : null
-    if (retryAfter !== null && ask.isCounted) this.#upstream.shared.health.holdBack(retryAfter, nowMs)
+    if (retryAfter !== null && ask.isCounted) this.#upstream.health.holdBack(retryAfter, nowMs)
     if (isUseless(status, ask)) {
       this.#controller = null
       return this.#giveUp('other', retryAfter)
     }
     this.#sink.head(this, status, raw)
+  }
+
+  /** The upstream wants to know who asks: it is asked again, once, when there is something to show. */
+  #obtain(raw: readonly Buffer[]): void {
+    const { ask } = this
+    this.#challenged = true
+    // What is left of this answer is read and dropped, so that its connection can be used again.
+    this.#controller = null
+    const refused = { challenge: headerValue(raw, 'www-authenticate'), authorization: this.#authorization }
+    void this.#upstream.auth.obtain(ask.repository, refused).then((obtained) => {
+      if (obtained.kind === 'ready') this.#dispatch()
+      else this.#refuse(obtained, raw)
+    })
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
@@ -240,12 +253,13 @@ export class UpstreamCall {
     this.#sink.end(this)
   }
 
-  /** The realm gave no token: the 401 stands. */
-  #refuse(raw: readonly Buffer[]): void {
+  /** The front has nothing to show: the 401 stands, unless it is the token service that has failed. */
+  #refuse(obtained: Obtained, raw: readonly Buffer[]): void {
     if (this.#over) return
     const { ask } = this
     this.#shared.options.counters.countUpstreamError(ask.upstream, 'auth')
-    if (ask.isFallback) return this.#giveUp('auth')
+    if (obtained.kind === 'limited') return this.#giveUp('auth', obtained.retryAfter)
+    if (obtained.kind === 'failed' || ask.isFallback) return this.#giveUp('auth')
     this.#sink.head(this, 401, raw)
     if (this.#over) return
     this.#finish()
@@ -265,7 +279,7 @@ export class UpstreamCall {
   #report(failure: UpstreamErrorReason | null, status: number, nowMs: number): void {
     if (this.ask.origin !== '') return
     const upstream = this.#upstream
-    const { health } = upstream.shared
+    const { health } = upstream
     if (failure !== null) health.failed(failure, nowMs)
     else if (status >= 500) health.failed('other', nowMs)
     else health.succeeded()

@@ -10,9 +10,9 @@ test('one line with time, kind, image, platform, tool, country, bytes', () => {
 })
 
 test('by digest, and the reason of a failure', () => {
-  const event = samplePackageEvent(1, { tag: null, kind: 'failed', fail_reason: 'not_found', bytes_sent: 0 })
+  const event = samplePackageEvent(1, { tag: null, kind: 'failed', fail_reason: '404', bytes_sent: 0 })
   expect(formatEventLine(event)).toMatch(
-    /pull failed {9}cr\.example\.io\/team\/app@sha256:000000000000 .* 0 B {2}not_found$/,
+    /pull failed {9}cr\.example\.io\/team\/app@sha256:000000000000 .* 0 B {2}404$/,
   )
 })
 

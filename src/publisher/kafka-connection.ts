@@ -9,6 +9,7 @@ import kafkajs, { type Admin, type Kafka, type KafkaConfig, type Producer } from
 import type { Config } from '../config/types.ts'
 import { deadLetterReason, publishError } from './kafka-errors.ts'
 import { quietRequestQueue } from './kafkajs-queue.ts'
+import { useFastRecords } from './kafkajs-record.ts'
 import { choosePartition } from './partitioner.ts'
 
 export type KafkaSettings = NonNullable<Config['kafka']>
@@ -67,6 +68,7 @@ export function createKafkaConnection(options: {
   let opened = 0
   let closed = false
   quietRequestQueue()
+  useFastRecords()
 
   function createClient(): Client {
     const sockets: Sockets = { open: new Set(), givenUp: false }

@@ -93,14 +93,15 @@ export type ByteReader = {
 /** Throws a RangeError when the bytes end early. */
 export function createByteReader(bytes: Buffer): ByteReader {
   let at = 0
-  function take(count: number): Buffer {
+  /** Where they begin. */
+  function skip(count: number): number {
     if (at + count > bytes.length) throw new RangeError('The packed value ends early.')
     at += count
-    return bytes.subarray(at - count, at)
+    return at - count
   }
   const reader: ByteReader = {
     left: () => bytes.length - at,
-    byte: () => take(1).readUInt8(0),
+    byte: () => bytes.readUInt8(skip(1)),
     varint() {
       let value = 0
       let factor = 1
@@ -110,16 +111,16 @@ export function createByteReader(bytes: Buffer): ByteReader {
       }
       return value
     },
-    uint48: () => take(6).readUIntBE(0, 6),
-    uint32: () => take(4).readUInt32BE(0),
-    hex: (count) => take(count).toString('hex'),
+    uint48: () => bytes.readUIntBE(skip(6), 6),
+    uint32: () => bytes.readUInt32BE(skip(4)),
+    hex: (count) => bytes.toString('hex', skip(count), at),
     text() {
       const head = reader.varint()
       const kind = head % 4
       const length = (head - kind) / 4
       if (kind === kinds.none) return null
       if (kind === kinds.time) return new Date(reader.uint48()).toISOString()
-      return kind === kinds.hex ? reader.hex(length) : take(length).toString('utf8')
+      return kind === kinds.hex ? reader.hex(length) : bytes.toString('utf8', skip(length), at)
     },
   }
   return reader

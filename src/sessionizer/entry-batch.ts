@@ -1,7 +1,7 @@
 /** Sorts a batch of log entries into what a store writes: facts by session, join entries, manifests. */
 import type { LogEntry, Manifest } from '../record/events.ts'
 import { type PackedContext, packContext } from './context-codec.ts'
-import { factOf, sameContext } from './fact.ts'
+import { factOf } from './fact.ts'
 import { keepSession, packFact } from './fact-codec.ts'
 import { joinEntryOf, joinKeyOf, type OpenEntry } from './join-index.ts'
 import { endOf } from './pull/request.ts'
@@ -37,11 +37,10 @@ export function sortEntries(entries: readonly LogEntry[]): EntryBatch {
       manifests.set(entry.digest, entry)
       continue
     }
-    const fact = factOf(entry)
+    const before = contexts.get(entry.session_id ?? '')
+    const fact = factOf(entry, before)
     if (fact === null) continue
-    const last = contexts.get(fact.sessionId)
-    if (last !== undefined && sameContext(last, fact.context)) fact.context = last
-    else contexts.set(fact.sessionId, fact.context)
+    if (fact.context !== before) contexts.set(fact.sessionId, fact.context)
     facts.push(fact)
   }
   return { sessions: packSessions(facts), joins: collectJoins(facts), manifests: [...manifests.values()] }

@@ -18,8 +18,8 @@ function sameFields(a: object | null, b: object | null): boolean {
   return true
 }
 
-/** Whether two facts can share their context: most of a session do. */
-export function sameContext(a: FactContext, b: FactContext): boolean {
+/** Whether the event can share a fact's context: most of a session do. */
+function isSameContext(a: FactContext, b: RequestEvent | Heartbeat): boolean {
   return (
     a.session_method === b.session_method &&
     a.domain === b.domain &&
@@ -36,8 +36,11 @@ export function sameContext(a: FactContext, b: FactContext): boolean {
   )
 }
 
-/** null: no session counts this request (no session id, or not a read of a repository). */
-export function factOf(event: RequestEvent | Heartbeat): Fact | null {
+/**
+ * null: no session counts this request (no session id, or not a read of a repository). `before`: a context of the
+ * session, which the fact takes if it is its own.
+ */
+export function factOf(event: RequestEvent | Heartbeat, before?: FactContext): Fact | null {
   const { session_id: sessionId, session_method: sessionMethod, repository, method } = event
   if (sessionId === null || sessionMethod === null || repository === null) return null
   if ((method !== 'GET' && method !== 'HEAD') || !isFactClass(event.class)) return null
@@ -46,7 +49,8 @@ export function factOf(event: RequestEvent | Heartbeat): Fact | null {
     heartbeat: event.schema === 'waybill.heartbeat/1',
     sessionId,
     time: Date.parse(event.time),
-    durationMs: event.duration_ms,
+    // Whole ms, as stores keep it: an event must not depend on where its facts were meanwhile.
+    durationMs: Math.round(event.duration_ms),
     method,
     class: event.class,
     reference: event.reference,
@@ -57,19 +61,22 @@ export function factOf(event: RequestEvent | Heartbeat): Fact | null {
     offset: event.offset,
     size: event.size,
     aborted: event.aborted,
-    context: {
-      session_method: sessionMethod,
-      domain: event.domain,
-      repository,
-      upstream: event.upstream,
-      upstream_repository: event.upstream_repository,
-      client: event.client,
-      geo: event.geo,
-      network: event.network,
-      company: event.company,
-      data: event.data,
-      privacy: event.privacy,
-      node: event.node,
-    },
+    context:
+      before !== undefined && isSameContext(before, event)
+        ? before
+        : {
+            session_method: sessionMethod,
+            domain: event.domain,
+            repository,
+            upstream: event.upstream,
+            upstream_repository: event.upstream_repository,
+            client: event.client,
+            geo: event.geo,
+            network: event.network,
+            company: event.company,
+            data: event.data,
+            privacy: event.privacy,
+            node: event.node,
+          },
   }
 }

@@ -143,7 +143,7 @@ function addToSession(
   let state = before?.state ?? null
   let held = before?.held ?? 0
   let arrivals = before?.arrivals ?? 0
-  const isCounted = tombstone === undefined ? () => false : createCountedReader(sql, sessionId)
+  const isCounted = tombstone === undefined ? () => false : createCountedReader(sql, sessionId, tombstone)
   const number = before?.number ?? sql.nextNumber()
   const adding: Adding = {
     sql,

@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS session_fact (
   number INTEGER NOT NULL, field BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (number, field)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS session_tombstone (
-  session TEXT PRIMARY KEY, through INTEGER, up_to INTEGER, traces BLOB, redirect TEXT, expires INTEGER NOT NULL
+  session TEXT PRIMARY KEY, through INTEGER, up_to INTEGER, traces BLOB, redirect TEXT, expires INTEGER NOT NULL,
+  head BLOB, lows BLOB
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS session_tombstone_expires ON session_tombstone (expires);
 CREATE TABLE IF NOT EXISTS session_counted (
@@ -70,9 +71,11 @@ const statements = {
   // From a record id to the same and `h`: nothing else lies between.
   deleteRecord: 'DELETE FROM session_fact WHERE number = ? AND field BETWEEN ? AND ?',
   deleteFacts: 'DELETE FROM session_fact WHERE number = ?',
-  tombstone: 'SELECT through, up_to, traces, redirect FROM session_tombstone WHERE session = ?',
-  putTombstone: `INSERT OR REPLACE INTO session_tombstone (session, through, up_to, traces, redirect, expires)
-    VALUES (?, ?, ?, ?, ?, ?)`,
+  tombstone: 'SELECT through, up_to, traces, redirect, head, lows FROM session_tombstone WHERE session = ?',
+  putTombstone: `INSERT OR REPLACE INTO session_tombstone (session, through, up_to, traces, redirect, expires, head, lows)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  redirect: `INSERT INTO session_tombstone (session, redirect, expires) VALUES (?, ?, ?)
+    ON CONFLICT (session) DO UPDATE SET redirect = excluded.redirect, expires = excluded.expires`,
   counted: 'SELECT lows FROM session_counted WHERE session = ? AND head = ?',
   putCounted: 'INSERT OR REPLACE INTO session_counted (session, head, lows) VALUES (?, ?, ?)',
   expiredTombstones: 'SELECT session FROM session_tombstone WHERE expires <= ? LIMIT 1000',

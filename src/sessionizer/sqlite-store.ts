@@ -131,7 +131,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   function moveFacts({ from, to, facts }: MoveRequest): void {
     const stored = facts.map(({ fact }) => fact)
     addFacts(sql, packSessions(stored, to), rules)
-    sql.run('putTombstone', from, null, null, null, to, nowMs() + tombstoneMs)
+    sql.run('redirect', from, to, nowMs() + tombstoneMs)
     const meta = readMeta(sql, from)
     if (meta === null) return
     const held = stored.reduce(
@@ -214,8 +214,8 @@ function deleteRecords(sql: SessionSql, number: number, ids: readonly string[]):
 
 function buryIds(sql: SessionSql, request: CloseRequest, expiresMs: number): void {
   const { sessionId, closedThroughMs, watermarkMs } = request
-  addCounted(sql, sessionId, request.countedIds)
   const old = sql.get('tombstone', sessionId)
+  const { head, lows } = addCounted(sql, sessionId, request.countedIds, old)
   const traces = packTraces(request.earlier)
   sql.run(
     'putTombstone',
@@ -225,5 +225,7 @@ function buryIds(sql: SessionSql, request: CloseRequest, expiresMs: number): voi
     traces.length > 0 ? traces : bytesOf(old, 'traces'),
     textOf(old, 'redirect'),
     expiresMs,
+    head,
+    lows,
   )
 }

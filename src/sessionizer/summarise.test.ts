@@ -9,13 +9,11 @@ import {
   createContext,
   createGraph,
   createImageGraph,
-  digestOf,
   parseFact,
   parseFacts,
   run,
   startMs,
 } from './pull/session.fixture.ts'
-import { needsManifests } from './summarise.ts'
 import type { Fact } from './types.ts'
 
 const graph = createImageGraph()
@@ -145,20 +143,6 @@ test('challenges alone are no event', () => {
   expect(run(facts, graph)).toEqual({ finished: [], remaining: [], discarded: [facts[0]?.id] })
 })
 
-test('what must be loaded: manifests by digest, and children while blobs are unexplained', () => {
-  const facts = parseFacts([
-    '0 HEAD manifests/t',
-    '0.1 GET blobs/L2.2',
-    '0.2 GET manifests/sha256-hex(M).sig 404',
-  ])
-  const known = (...names: string[]) =>
-    new Map([...graph].filter(([digest]) => names.map(digestOf).includes(digest)))
-  expect(needsManifests(facts, known())).toEqual([digestOf('I')])
-  expect(needsManifests(facts, known('I'))).toEqual(['M', 'M2', 'A'].map(digestOf))
-  expect(needsManifests(facts, known('I', 'M', 'M2', 'A'))).toEqual([])
-  expect(needsManifests(facts.slice(0, 1), known('I'))).toEqual([])
-})
-
 /** Pulls, checks, verifications and lists of one session, mixed in time. */
 const scripts: readonly string[][] = [
   pull.map((line) => line.replace(/^[\d.]+ /, '')),
@@ -272,8 +256,7 @@ function runInSteps(facts: Fact[], steps: number[]): PackageEvent[] {
 }
 
 test('summarising a session in steps gives the events that it gives at once', () => {
-  const byId = (events: PackageEvent[]) =>
-    events.map((event) => ({ ...event, batch_id: null })).sort((a, b) => (a.id < b.id ? -1 : 1))
+  const byId = (events: PackageEvent[]) => events.toSorted((a, b) => (a.id < b.id ? -1 : 1))
   fc.assert(
     fc.property(sessions, fc.array(fc.nat(400), { maxLength: 12 }), (facts, steps) => {
       const atOnce = run(facts, graph).finished.map(({ event }) => event)

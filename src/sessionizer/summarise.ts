@@ -9,7 +9,7 @@ import { createPackageEvent } from './pull/package-event.ts'
 import { isTokenPull, type Pull } from './pull/pull.ts'
 import { compareFacts, isChallenge, orderFacts, parseReference } from './pull/request.ts'
 import type { KnownTag } from './pull/session.ts'
-import { createSurroundings, type EarlierEvent } from './pull/surroundings.ts'
+import { createSurroundings, type EarlierEvent, type OtherSessions } from './pull/surroundings.ts'
 import type { Fact, Graph, Summary } from './types.ts'
 
 export type SummaryInput = {
@@ -28,6 +28,8 @@ export type SummaryInput = {
   node: string
   /** Events that earlier runs made of this session (of the last 10 min): for attempts, batches and inferred tags. */
   earlier?: readonly EarlierEvent[]
+  /** Without it tags are inferred and attempts counted within this session alone. */
+  others?: OtherSessions
 }
 
 function checkedTags(earlier: readonly EarlierEvent[]): KnownTag[] {
@@ -64,7 +66,7 @@ export function summarise(input: SummaryInput): Summary {
   const counted = facts.filter((fact) => !isChallenge(fact))
   const pulls = joinFacts(counted, input.graph, input.idleMs, checkedTags(earlier))
   const settled = settledTokens(pulls, earlier)
-  const around = createSurroundings(pulls, earlier)
+  const around = createSurroundings(pulls, earlier, input.idleMs, input.others ?? {})
   const summary: Summary = { finished: [], remaining: [], discarded: [] }
   for (const pull of pulls) {
     const factIds = pull.facts.map((fact) => fact.id)
@@ -80,25 +82,32 @@ export function summarise(input: SummaryInput): Summary {
 
 /**
  * Digests that must be looked up for these facts and are not in the graph: call again with what was found until
- * none is new. Children of an index are asked for only if blobs were requested that nothing explains yet.
+ * none is new. Children of an index are asked for only if blobs were requested and it is not plain which of them has
+ * them: no child was fetched by GET, or nothing that is known explains some blob.
  */
 export function needsManifests(facts: readonly Fact[], graph: Graph): string[] {
   const wanted = new Set<string>()
-  const explained = new Set<string>()
+  const fetched = new Set<string>()
+  const blobs = new Set<string>()
   for (const fact of facts) {
+    if (fact.class === 'blob') blobs.add(fact.reference ?? '')
     if (fact.class !== 'manifest') continue
     const digest = fact.digest ?? fact.reference
-    if (digest !== null && parseReference(digest).kind === 'digest') wanted.add(digest)
+    if (digest === null || parseReference(digest).kind !== 'digest') continue
+    wanted.add(digest)
+    if (fact.method === 'GET') fetched.add(digest)
   }
-  const indexes = [...wanted]
-    .map((digest) => graph.get(digest))
-    .filter((manifest) => manifest?.kind === 'index')
-  for (const manifest of graph.values()) {
-    if (manifest.config !== null) explained.add(manifest.config.digest)
-    for (const layer of manifest.layers) explained.add(layer.digest)
+  if (blobs.size > 0) {
+    const unexplained = new Set(blobs)
+    for (const manifest of graph.values()) {
+      if (manifest.config !== null) unexplained.delete(manifest.config.digest)
+      for (const layer of manifest.layers) unexplained.delete(layer.digest)
+    }
+    for (const digest of [...wanted]) {
+      const children = graph.get(digest)?.manifests ?? []
+      if (unexplained.size === 0 && children.some((child) => fetched.has(child.digest))) continue
+      for (const child of children) wanted.add(child.digest)
+    }
   }
-  const puzzling = facts.some((fact) => fact.class === 'blob' && !explained.has(fact.reference ?? ''))
-  if (puzzling)
-    for (const index of indexes) for (const child of index?.manifests ?? []) wanted.add(child.digest)
   return [...wanted].filter((digest) => !graph.has(digest))
 }

@@ -130,7 +130,7 @@ const pseudonym: Step = (event, { record, seen, nowMs, services }) => {
 }
 
 const session: Step = (event, { record }) => {
-  const { session_id, session_method } = sessionOf(record, event.domain, event.client.id)
+  const { session_id, session_method } = sessionOf(record, event.domain, event.client)
   event.session_id = session_id
   event.session_method = session_method
 }

@@ -92,11 +92,11 @@ export function createPseudonymizer(keys: PseudonymKeys): Pseudonymizer {
     const { key, epoch } = keys.keyFor(timeMs)
     if (key !== loaded) load(key)
     const significant = isMappedIpv4(address) ? 16 : ipv6PrefixBytes
-    for (let i = 0; i < significant; i++) {
-      endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
-    }
     familyHash(family).copy(client, familyStart)
     try {
+      for (let i = 0; i < significant; i++) {
+        endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
+      }
       return { endpointId: mac(endpointBlocks), clientId: mac(clientBlocks), epoch }
     } finally {
       endpoint.fill(0, addressStart)

@@ -4,9 +4,31 @@ import { expect, test } from 'vitest'
 import { createRecord } from './record.fixture.ts'
 import { sessionOf } from './session-id.ts'
 
+const client = (id: string, tool = 'docker', via: string | null = null) => ({ id, tool, via })
+
+test.each([
+  ['docker', null, 'token'],
+  ['containerd', null, 'token'],
+  ['docker-cli', null, 'client'],
+  ['cosign', null, 'client'],
+  ['diun', null, 'client'],
+  ['go-http-client', 'cache:probable', 'client'],
+  ['harbor', 'cache:harbor', 'client'],
+] as const)('a token of %s (via %s) names the session: %s', (tool, via, method) => {
+  const sessions = [1, 2].map((nonce) =>
+    sessionOf(
+      createRecord({ hasNonce: true, nonce: new Uint8Array(16).fill(nonce) }),
+      null,
+      client('1', tool, via),
+    ),
+  )
+  expect(sessions.map(({ session_method }) => session_method)).toEqual([method, method])
+  expect(sessions[0]?.session_id === sessions[1]?.session_id).toBe(method === 'client')
+})
+
 test('fields of a session do not run into each other', () => {
   const id = (domain: string, repository: string) =>
-    sessionOf(createRecord({ repository }), domain, 'client').session_id
+    sessionOf(createRecord({ repository }), domain, client('1')).session_id
   expect(id('ab', 'c')).not.toBe(id('a', 'bc'))
   expect(id('ab', 'c')).toBe(id('ab', 'c'))
 })
@@ -25,7 +47,7 @@ test('the id is the hash of the documented layout, whatever the fields hold', ()
         return [length, bytes]
       })
       const input = Buffer.concat([Uint8Array.of(1, hasNonce ? 1 : 2), ...fields])
-      expect(sessionOf(record, domain, clientId)).toEqual({
+      expect(sessionOf(record, domain, client(clientId))).toEqual({
         session_id: createHash('sha256').update(input).digest('hex').slice(0, 32),
         session_method: hasNonce ? 'token' : 'client',
       })

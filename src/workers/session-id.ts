@@ -51,16 +51,23 @@ function putText(text: string, at: number): number {
 }
 
 /**
+ * Tools that take a token for each step of one operation: `docker manifest inspect` for each look at the tag, cosign
+ * and diun for each call of their libraries. So do caches: distribution asks for one with each blob.
+ */
+const tokenPerStep: ReadonlySet<string | null> = new Set(['docker-cli', 'cosign', 'diun'])
+
+/**
  * `token`: hash of nonce, domain and repository; `client`: of the client's id (address and family of the tool),
- * domain and repository. Both null where no session counts the request.
+ * domain and repository, also of those whose nonce says less than that. Both null where no session counts the request.
  */
 export function sessionOf(
   record: WaybillRecord,
   domain: string | null,
-  clientId: string,
+  { id, tool, via }: Pick<RequestEvent['client'], 'id' | 'tool' | 'via'>,
 ): Pick<RequestEvent, 'session_id' | 'session_method'> {
   if (!isCounted(record)) return { session_id: null, session_method: null }
-  const session_method = record.hasNonce ? 'token' : 'client'
-  const key = record.hasNonce ? record.nonce : clientId
+  const isPull = record.hasNonce && via === null && !tokenPerStep.has(tool)
+  const session_method = isPull ? 'token' : 'client'
+  const key = isPull ? record.nonce : id
   return { session_id: hashOf(session_method, key, domain ?? '', record.repository), session_method }
 }

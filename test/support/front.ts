@@ -21,6 +21,8 @@ export type TestFront = {
   untrustedForwarded(): number
   refusals: RefusalReason[]
   warnings: string[]
+  /** Fields of the warnings. */
+  warned: object[]
   proxy: TestedProxy
   /** A token of this front. */
   token(): Promise<string>
@@ -33,6 +35,10 @@ export type FrontOptions = {
   blobs?: 'redirect' | 'stream'
   /** Pattern and upstream's name; default `**` both. */
   route?: { repository: string; upstreamRepository: string }
+  /** Routes before that one, to other upstreams. */
+  before?: { upstream: string; repository: string; upstreamRepository: string }[]
+  /** What the front itself signs in with. */
+  credentials?: { username: string; password: string }
   publicUrl?: string
   trustedProxies?: string[]
   proxyProtocol?: boolean
@@ -51,12 +57,16 @@ export type FrontOptions = {
 
 const nothing = (): void => undefined
 
+function describeUpstream(url: string) {
+  const { origin, host } = new URL(url)
+  return { origin, host, dockerHub: false, ca: null, credentials: null }
+}
+
 export async function startFront(options: FrontOptions): Promise<TestFront> {
   // Read once, when uWebSockets.js is loaded; so the proxy is imported after it.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = '16384'
   const { createProxy } = await import('../../src/proxy/proxy.ts')
   const port = await freePort()
-  const { origin, host } = new URL(options.upstream)
   const records: WaybillRecord[] = []
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
@@ -67,24 +77,35 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   let untrusted = 0
   const refusals: RefusalReason[] = []
   const warnings: string[] = []
+  const warned: object[] = []
+  const { before = [] } = options
+  const upstreams = [
+    {
+      ...describeUpstream(options.upstream),
+      ca: options.ca ?? null,
+      credentials: options.credentials ?? null,
+    },
+    ...(options.fallback === undefined ? [] : [describeUpstream(options.fallback)]),
+    ...before.map(({ upstream }) => describeUpstream(upstream)),
+  ]
   const route = options.route ?? { repository: '**', upstreamRepository: '**' }
   const config = {
     listen: [{ host: '127.0.0.1', port, tls: options.tls ?? null }],
-    upstreams: [
-      { origin, host, dockerHub: false, ca: options.ca ?? null },
-      ...(options.fallback === undefined
-        ? []
-        : [{ origin: options.fallback, host: new URL(options.fallback).host, dockerHub: false, ca: null }]),
-    ],
+    upstreams,
     domains: [
       {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
         routes: [
+          ...before.map(({ upstream, ...names }) => ({
+            ...{ ...names, blobs: 'redirect', public: false, fallback: null },
+            upstream: upstreams.findIndex(({ origin }) => origin === upstream),
+          })),
           {
             ...route,
             upstream: 0,
+            public: options.credentials !== undefined,
             blobs: options.blobs ?? 'redirect',
             fallback:
               options.fallback === undefined
@@ -143,7 +164,10 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     log: {
       debug: nothing,
       info: nothing,
-      warn: (_fields, message) => warnings.push(message),
+      warn(fields, message) {
+        warnings.push(message)
+        warned.push(fields)
+      },
       error: nothing,
     },
     reportRedirectHost: (index, seen) => redirectHosts.push([index, seen]),
@@ -161,6 +185,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     untrustedForwarded: () => untrusted,
     refusals,
     warnings,
+    warned,
     proxy,
     async token() {
       const answer = (await (await fetch(`${url}/token`)).json()) as { token: string }

@@ -17,6 +17,8 @@ function relay(origin: string, path: string, incoming: IncomingMessage, response
   const outgoing = request(`${origin}${path}`, { method: incoming.method ?? 'GET', headers }, (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers)
     answer.pipe(response)
+    // docker-registry announces the whole length with its 416, and ends the connection instead of sending it.
+    answer.on('close', () => (answer.complete ? undefined : response.destroy()))
   })
   outgoing.on('error', () => response.destroy())
   response.on('close', () => outgoing.destroy())

@@ -17,9 +17,14 @@ export type Registry = {
   resume(): void
 }
 
-/** `headers`: added to every answer. `remote`: URL of a registry that it caches; then nothing can be pushed. */
+/** `headers`: added to every answer. `auth`: of its config. `remote`: URL of a registry that it caches; then nothing can be pushed. */
 export async function startRegistry(
-  options: { storage?: 'memory' | 'filesystem'; headers?: Record<string, string[]>; remote?: string } = {},
+  options: {
+    storage?: 'memory' | 'filesystem'
+    headers?: Record<string, string[]>
+    remote?: string
+    auth?: object
+  } = {},
 ): Promise<Registry> {
   const folder = temporaryFolder('registry')
   const host = `127.0.0.1:${await freePort()}`
@@ -34,6 +39,7 @@ export async function startRegistry(
     log: { level: 'warn' },
     storage: { ...driver, delete: { enabled: true } },
     ...(options.remote === undefined ? {} : { proxy: { remoteurl: options.remote } }),
+    ...(options.auth && { auth: options.auth }),
     http: { addr: host, secret: 'test', headers: options.headers ?? {} },
   }
   writeFileSync(file, JSON.stringify(config))
@@ -43,7 +49,7 @@ export async function startRegistry(
     env: { OTEL_TRACES_EXPORTER: 'none' },
     ready: () =>
       fetch(`http://${host}/v2/`, { signal: AbortSignal.timeout(2000) })
-        .then(({ status }) => status === 200)
+        .then(({ status }) => status === (options.auth ? 401 : 200))
         .catch(() => false),
   })
   return {
@@ -63,14 +69,14 @@ export async function startRegistry(
 
 /** Writes an image and pushes it as `name:tag`; all its digests and sizes. */
 export async function pushImage(
-  registry: { host: string },
+  registry: { host: string; credentials?: string },
   name: string,
   tag: string,
   options: ImageOptions = {},
 ): Promise<Image> {
   const folder = temporaryFolder('image')
   const image = writeImage(folder, name, tag, options)
-  await skopeoPush(folder, tag, `${registry.host}/${name}:${tag}`)
+  await skopeoPush(folder, tag, `${registry.host}/${name}:${tag}`, registry.credentials)
   removeFolder(folder)
   return image
 }

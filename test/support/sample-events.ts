@@ -64,7 +64,7 @@ export function samplePackageEvent(n: number, fields: Partial<PackageEvent> = {}
     batch_id: hexId(0xba),
     resumed: false,
     attempts: 1,
-    fail_reason: 'not_found',
+    fail_reason: '404',
     checks: {
       count: 2,
       first_at: '2026-02-03T00:00:00.000Z',

@@ -370,4 +370,20 @@ export function testSessionStore(open: OpenStore): void {
       [hexId('huge')]: mostFacts,
     })
   }, 30_000)
+
+  test('what was counted in several closes, of several rings, never counts again', async () => {
+    const store = await open()
+    const sequences = [1, 2, 65_535, 65_536, 65_537, 200_000]
+    const rounds = [1, 2, 3].map((round) =>
+      [1, 2].flatMap((ring) => sequences.map((sequence) => request(recordId(sequence + 10 * round, ring)))),
+    )
+    for (const [index, round] of rounds.entries()) {
+      await store.addEntries(round)
+      const session = await claimOne(store, never)
+      expect(session?.facts).toHaveLength(round.length)
+      if (session !== undefined) await store.closeSession(closeAll(session))
+      for (const known of rounds.slice(0, index + 1)) await store.addEntries(known)
+      expect(await store.openSessions()).toBe(0)
+    }
+  })
 }

@@ -17,10 +17,16 @@ function skopeo(args: readonly string[]): Promise<Result> {
   return run('skopeo', ['--insecure-policy', ...args], { env, timeoutMs: 120_000 })
 }
 
-/** Pushes a layout's tag to `host/name:tag`, over plain HTTP, digests unchanged. */
-export async function skopeoPush(folder: string, tag: string, target: string): Promise<void> {
+/** Pushes a layout's tag to `host/name:tag`, over plain HTTP, digests unchanged. `credentials`: `user:password`. */
+export async function skopeoPush(
+  folder: string,
+  tag: string,
+  target: string,
+  credentials?: string,
+): Promise<void> {
   const { code, stderr } = await skopeo([
     ...['copy', '--all', '--preserve-digests', '--quiet', '--dest-tls-verify=false'],
+    ...(credentials === undefined ? [] : ['--dest-creds', credentials]),
     ...[`oci:${folder}:${tag}`, `docker://${target}`],
   ])
   if (code !== 0) throw new Error(`skopeo did not push ${target}\n${stderr}`)
@@ -28,16 +34,17 @@ export async function skopeoPush(folder: string, tag: string, target: string): P
 
 /**
  * Copies `host/name:tag` (or `@digest`) with all platforms into an OCI layout in `folder`.
- * `tls`: verify it (default: plain HTTP is allowed), with the `ca.crt` in `certDir`.
+ * `credentials`: `user:password`. `tls`: verify it (default: plain HTTP is allowed), with the `ca.crt` in `certDir`.
  */
 export function skopeoCopy(
   source: string,
   folder: string,
-  options: { tls?: boolean; certDir?: string; all?: boolean } = {},
+  options: { tls?: boolean; certDir?: string; all?: boolean; credentials?: string } = {},
 ): Promise<Result> {
   const certificates = options.certDir ? ['--src-cert-dir', options.certDir] : []
   return skopeo([
     ...['copy', '--preserve-digests', '--quiet', `--src-tls-verify=${options.tls ?? false}`, ...certificates],
+    ...(options.credentials ? ['--src-creds', options.credentials] : []),
     ...(options.all === false ? [] : ['--all']),
     ...[`docker://${source}`, `oci:${folder}:copy`],
   ])

@@ -78,15 +78,15 @@ function countHubPulls(pull: Pull): number {
   return images > 0 ? images : unknownRoots
 }
 
-/** Docker's publisher insights: HEAD alone is a version check, GET a pull by what it began with. */
+/**
+ * Docker's publisher insights: by what it began with. A HEAD by tag alone is a version check, but a HEAD by digest
+ * alone a pull by digest: who names a digest does not ask what is new.
+ */
 function dvpAction(pull: Pull): PackageEvent['counts']['dvp_action'] {
-  if (countAnswered(pull, 'GET', 'manifest') > 0) {
-    const byTag = pull.facts.some(
-      (fact) => fact.class === 'manifest' && isAnswered(fact) && !fact.reference?.includes(':'),
-    )
-    return byTag ? 'pull_by_tag' : 'pull_by_digest'
-  }
-  return countAnswered(pull, 'HEAD', 'manifest') > 0 ? 'version_check' : null
+  const answered = pull.facts.filter((fact) => fact.class === 'manifest' && isAnswered(fact))
+  if (answered.length === 0) return null
+  if (!answered.some((fact) => !fact.reference?.includes(':'))) return 'pull_by_digest'
+  return answered.some((fact) => fact.method === 'GET') ? 'pull_by_tag' : 'version_check'
 }
 
 export function countForOthers(pull: Pull): PackageEvent['counts'] {

@@ -13,10 +13,15 @@ import { isAnswered, parseReference } from './request.ts'
 import { isResumed } from './transfer.ts'
 
 /** What only the rest of the session tells. */
-export type Surroundings = { attempts: number; batchId: string | null }
+export type Surroundings = {
+  attempts: number
+  batchId: string | null
+  /** Of a pull by digest for which the session itself knows no tag. */
+  tag: string | null
+}
 
 /** First byte of what is hashed: a change of the framing, or another use of it, gives other ids. */
-const idUses = { event: 1, batch: 2 } as const
+const idUses = { event: 1, batch: 2, checks: 3 } as const
 
 /** Each part behind its length in bytes (u32, big-endian), so that no two lists of parts have the same bytes. */
 export function hashId(use: keyof typeof idUses, parts: readonly string[]): string {
@@ -123,8 +128,9 @@ export function createPackageEvent(pull: Pull, around: Surroundings, graph: Grap
     upstream: context.upstream,
     upstream_repository: context.upstream_repository,
     artifact: artifactOf(pull, verdict, platforms, graph),
-    tag: pull.tag,
-    tag_source: pull.tagSource,
+    ...(around.tag === null
+      ? { tag: pull.tag, tag_source: pull.tagSource }
+      : { tag: around.tag, tag_source: 'inferred' }),
     digest: digestOf(pull),
     ...platformFields(pull, platforms),
     subject: subjectOf(pull, verdict, graph),

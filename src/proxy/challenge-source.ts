@@ -1,0 +1,81 @@
+/**
+ * Learns what an upstream challenges anonymous clients with, by asking it so, and remembers it for a while: it is
+ * the same for everybody.
+ */
+import { type Challenge, parseChallenge } from './challenge.ts'
+import { emptyFields, passDown } from './headers.ts'
+import { ownHeaders } from './manifest-fetch.ts'
+import type { UpstreamErrorReason } from './types.ts'
+import type { Sink, Upstreams } from './upstream.ts'
+
+export type Learnt =
+  /** null: it asks for nothing. */
+  { kind: 'challenge'; challenge: Challenge | null } | { kind: 'failed'; reason: UpstreamErrorReason }
+
+export type ChallengeSource = {
+  /** `repository`: a name there to ask about where the registry as a whole is open; '' without one. */
+  learn(upstream: number, repository: string): Promise<Learnt>
+}
+
+// A registry that changes its token service is followed within minutes.
+const keepMs = 10 * 60_000
+
+export function createChallengeSource(upstreams: Upstreams, now: () => number): ChallengeSource {
+  const known = new Map<number, { challenge: Challenge | null; untilMs: number }>()
+  const pending = new Map<number, Promise<Learnt>>()
+
+  const ask = (upstream: number, repository: string, path: string): Promise<Learnt> =>
+    new Promise((resolve) => {
+      const sink: Sink = {
+        head(call, status, raw) {
+          const fields = emptyFields()
+          passDown(raw, fields)
+          resolve(judge(status, fields.challenge))
+          call.abort()
+        },
+        data() {},
+        end() {},
+        fail: (_call, reason) => resolve({ kind: 'failed', reason }),
+      }
+      const own = { headers: ownHeaders(''), authorization: '', origin: '' }
+      const alone = { fallback: null, isFallback: false, isCounted: false }
+      upstreams.ask({ upstream, repository, method: 'GET', path, ...own, ...alone }, sink)
+    })
+
+  const learnPing = (upstream: number): Promise<Learnt> => {
+    const running = pending.get(upstream)
+    if (running !== undefined) return running
+    const started = ask(upstream, '', '/v2/').then((learnt) => {
+      pending.delete(upstream)
+      if (learnt.kind === 'challenge') {
+        known.set(upstream, { challenge: learnt.challenge, untilMs: now() + keepMs })
+      }
+      return learnt
+    })
+    pending.set(upstream, started)
+    return started
+  }
+
+  return {
+    async learn(upstream, repository) {
+      const kept = known.get(upstream)
+      const learnt: Learnt =
+        kept && kept.untilMs > now()
+          ? { kind: 'challenge', challenge: kept.challenge }
+          : await learnPing(upstream)
+      if (learnt.kind === 'failed' || learnt.challenge !== null || repository === '') return learnt
+      // Some registries guard single repositories only.
+      return ask(upstream, repository, `/v2/${repository}/tags/list?n=1`)
+    },
+  }
+}
+
+function judge(status: number, header: string): Learnt {
+  if (status === 401) {
+    const challenge = parseChallenge(header)
+    return challenge ? { kind: 'challenge', challenge } : { kind: 'failed', reason: 'protocol' }
+  }
+  return status < 500 && status !== 429
+    ? { kind: 'challenge', challenge: null }
+    : { kind: 'failed', reason: 'other' }
+}

@@ -1,0 +1,225 @@
+/** HAProxy and nginx before the front: TLS ends there, connections are kept, and no request of many gets a 502. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { request as askPlain, type Agent as PlainAgent } from 'node:http'
+import { Agent, request } from 'node:https'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Certificates, createCertificates } from './support/certificates.ts'
+import { startFront, type TestFront } from './support/front.ts'
+import { startHaproxy } from './support/haproxy-modes.ts'
+import type { Image } from './support/image.ts'
+import { startNginx } from './support/nginx.ts'
+import { freePort } from './support/processes.ts'
+import { pushImage, type Registry, startRegistry } from './support/registry.ts'
+
+// WAYBILL_TEST_REQUESTS=100000 for a long run.
+const requests = Number(process.env['WAYBILL_TEST_REQUESTS'] ?? 2000)
+// Around the idle times of balancer and front.
+const idlePauses = [4000, 5000, 9000, 11_500]
+
+let registry: Registry
+let image: Image
+let certificates: Certificates
+let bundle: string
+let stops: (() => Promise<void>)[] = []
+
+beforeAll(async () => {
+  registry = await startRegistry()
+  image = await pushImage(registry, 'team/app', '1.0', { layers: 1, layerBytes: 20_000 })
+  certificates = await createCertificates()
+  bundle = join(certificates.folder, 'bundle.pem')
+  writeFileSync(bundle, readFileSync(certificates.cert, 'utf8') + readFileSync(certificates.key, 'utf8'))
+})
+afterAll(() => registry.stop())
+beforeEach(() => {
+  stops = []
+})
+afterEach(async () => {
+  for (const stop of stops.reverse()) await stop()
+})
+
+async function front(options: { proxyProtocol?: boolean; tls?: boolean } = {}): Promise<TestFront> {
+  const started = await startFront({
+    upstream: registry.url,
+    auth: 'token',
+    trustedProxies: ['127.0.0.1'],
+    ...(options.proxyProtocol && { proxyProtocol: true }),
+    ...(options.tls && { tls: { cert: certificates.cert, key: certificates.key } }),
+  })
+  stops.push(started.stop)
+  return started
+}
+
+type Got = { status: number; challenge: string; bytes: number }
+
+/** Over the connections of `agent`, from 127.0.0.`client`. */
+function get(url: string, agent: Agent | PlainAgent, token = ''): Promise<Got> {
+  const ask = url.startsWith('https:') ? request : askPlain
+  return new Promise((resolve, reject) => {
+    const headers = token === '' ? {} : { authorization: `Bearer ${token}` }
+    const sent = ask(url, { agent, headers, timeout: 20_000 }, (answer) => {
+      let bytes = 0
+      answer.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+      })
+      answer.on('error', reject)
+      answer.on('end', () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          challenge: String(answer.headers['www-authenticate'] ?? ''),
+          bytes,
+        }),
+      )
+    })
+    sent.on('error', reject)
+    sent.end()
+  })
+}
+
+const keepAlive = (): Agent =>
+  new Agent({
+    keepAlive: true,
+    maxSockets: 8,
+    ca: readFileSync(certificates.ca),
+    localAddress: '127.0.0.9',
+  } as never)
+
+/** Requests of every kind over a few kept connections, then some with pauses around the front's idle time. */
+async function load(url: string, agent: Agent | PlainAgent, count: number): Promise<Map<number, number>> {
+  const body = await new Promise<string>((resolve, reject) => {
+    const ask = url.startsWith('https:') ? request : askPlain
+    ask(`${url}/token`, { agent }, (answer) => {
+      let text = ''
+      answer.on('data', (chunk) => {
+        text += chunk
+      })
+      answer.on('end', () => resolve(text))
+    })
+      .on('error', reject)
+      .end()
+  })
+  const { token } = JSON.parse(body) as { token: string }
+  const blob = `/v2/team/app/blobs/${image.images[0]?.layers[0]?.digest}`
+  const paths = ['/v2/', blob, `/v2/team/app/manifests/${image.digest}`, '/v2/team/app/tags/list']
+  const statuses = new Map<number, number>()
+  const count1 = (status: number) => statuses.set(status, (statuses.get(status) ?? 0) + 1)
+  let next = 0
+  const worker = async (): Promise<void> => {
+    for (let number = next++; number < count; number = next++) {
+      // Most are cheap, so that many fit in; each fifth is asked of the registry.
+      const path = number % 5 === 0 ? paths[(number / 5) % paths.length] : '/v2/'
+      count1((await get(url + path, agent, token)).status)
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, worker))
+  await Promise.all(
+    idlePauses.map(async (pauseMs) => {
+      await new Promise((resume) => setTimeout(resume, pauseMs))
+      count1((await get(`${url}/v2/`, agent, token)).status)
+    }),
+  )
+  return statuses
+}
+
+const addressesOf = (of: TestFront) =>
+  new Set(of.records.map(({ address }) => Buffer.from(address).toString('hex').slice(24)))
+// What docs/operations.md tells to set: the balancer's idle time below the 10 s of the front.
+const haproxyKeep =
+  '  http-reuse safe\n  retry-on conn-failure empty-response\n  retries 1\n  timeout server 30s\n  option http-keep-alive'
+const poolPurge = 'pool-purge-delay 5s'
+
+describe('HAProxy', { timeout: 600_000 }, () => {
+  test('ends TLS, says who and how by X-Forwarded fields, and keeps connections', async () => {
+    const target = await front()
+    const balancer = await startHaproxy({
+      backends: [`127.0.0.1:${target.port}`],
+      certificate: bundle,
+      server: poolPurge,
+      frontend: '  option forwardfor\n  http-request set-header X-Forwarded-Proto https',
+      backend: haproxyKeep,
+    })
+    stops.push(balancer.stop)
+    const agent = keepAlive()
+    const challenged = await get(`${balancer.url}/v2/`, agent)
+    expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
+    target.records.length = 0
+    const statuses = await load(balancer.url, agent, requests)
+    expect([...statuses.keys()]).toEqual([200])
+    expect(addressesOf(target)).toEqual(new Set(['7f000009']))
+    agent.destroy()
+  })
+
+  test.each(['send-proxy', 'send-proxy-v2', 'send-proxy-v2-ssl'])(
+    'ends TLS and says who by the PROXY protocol: %s',
+    async (word) => {
+      const target = await front({ proxyProtocol: true })
+      const balancer = await startHaproxy({
+        mode: 'tcp',
+        backends: [`127.0.0.1:${target.port}`],
+        certificate: bundle,
+        server: word,
+      })
+      stops.push(balancer.stop)
+      const agent = keepAlive()
+      const challenged = await get(`${balancer.url}/v2/`, agent)
+      const scheme = word === 'send-proxy-v2-ssl' ? 'https' : 'http'
+      expect(challenged.challenge).toContain(`realm="${scheme}://`)
+      target.records.length = 0
+      const statuses = await load(balancer.url, agent, Math.ceil(requests / 3))
+      expect([...statuses.keys()]).toEqual([200])
+      expect(addressesOf(target)).toEqual(new Set(['7f000009']))
+      agent.destroy()
+    },
+  )
+
+  test('hands TLS through to the front, with the PROXY protocol before it', async () => {
+    const target = await front({ proxyProtocol: true, tls: true })
+    const balancer = await startHaproxy({
+      mode: 'tcp',
+      backends: [`127.0.0.1:${target.port}`],
+      server: 'send-proxy-v2 check check-send-proxy',
+    })
+    stops.push(balancer.stop)
+    const agent = keepAlive()
+    const url = balancer.url.replace('http:', 'https:')
+    const challenged = await get(`${url}/v2/`, agent)
+    expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
+    const statuses = await load(url, agent, Math.ceil(requests / 3))
+    expect([...statuses.keys()]).toEqual([200])
+    expect(addressesOf(target)).toEqual(new Set(['7f000009']))
+    expect(target.refusals).toEqual([])
+    agent.destroy()
+  })
+})
+
+test('nginx ends TLS, says who and how by X-Forwarded fields, and keeps connections', {
+  timeout: 600_000,
+}, async () => {
+  const target = await front()
+  const port = await freePort()
+  const balancer = await startNginx(
+    `listen 127.0.0.1:${port} ssl;
+  ssl_certificate ${certificates.cert};
+  ssl_certificate_key ${certificates.key};
+  location / {
+    proxy_pass http://waybill;
+    proxy_http_version 1.1;
+    proxy_buffering off;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $scheme;
+  }`,
+    `upstream waybill { server 127.0.0.1:${target.port} max_fails=0; keepalive 32; keepalive_timeout 5s; }`,
+  )
+  stops.push(balancer.stop)
+  const url = `https://127.0.0.1:${port}`
+  const agent = keepAlive()
+  const challenged = await get(`${url}/v2/`, agent)
+  expect(challenged.challenge).toContain(`realm="https://127.0.0.1:${port}/token"`)
+  target.records.length = 0
+  const statuses = await load(url, agent, requests)
+  expect([...statuses.keys()]).toEqual([200])
+  expect(addressesOf(target)).toEqual(new Set(['7f000009']))
+  agent.destroy()
+})
