@@ -54,6 +54,7 @@ export const scalars = [
   'downstreamAborts',
   'connections',
   'untrustedForwarded',
+  'unrecorded',
   ...refusalReasons,
 ] as const
 

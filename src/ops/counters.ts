@@ -33,6 +33,8 @@ export type ProxyCounters = {
   connectionClosed(): void
   /** A forwarding header came from a peer that is no trusted proxy. */
   countUntrustedForwarded(): void
+  /** A request to a domain whose requests are not recorded. */
+  countUnrecorded(): void
   /** A connection or a request was refused by a limit, or a PROXY header by its rules. */
   countRefusal(reason: RefusalReason): void
   /** At the end of each upstream answer; `index` is that of `Config.upstreams`. */
@@ -46,9 +48,9 @@ export type ProxyCounters = {
 const codes = codeLabels.length
 const otherCode = codes - 1
 const otherReason = upstreamErrorReasons.length - 1
-const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot, refusalsSlot] = scalars.map(
+const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot, unrecordedSlot, refusalsSlot] = scalars.map(
   (_, index) => slots.scalars + index,
-) as [number, number, number, number, number]
+) as [number, number, number, number, number, number]
 
 // A table instead of a search or a Map: one byte load a request.
 const codeOfStatus = new Uint8Array(1000).fill(otherCode)
@@ -116,6 +118,9 @@ export function createProxyCounters(options: { sab: SharedArrayBuffer; upstreams
     },
     countUntrustedForwarded() {
       view[untrustedSlot]! += 1
+    },
+    countUnrecorded() {
+      view[unrecordedSlot]! += 1
     },
     countRefusal(reason) {
       view[refusalsSlot + refusalReasons.indexOf(reason)]! += 1

@@ -55,6 +55,12 @@ export function proxyMetrics(totals: () => CounterTotals): MetricDefinition[] {
       collect: () => one(totals().scalar('untrustedForwarded')),
     },
     {
+      name: 'waybill_proxy_unrecorded_requests_total',
+      type: 'counter',
+      help: 'Requests to domains with `recording: off`: served, but nothing else is known of them.',
+      collect: () => one(totals().scalar('unrecorded')),
+    },
+    {
       name: 'waybill_proxy_refused_total',
       type: 'counter',
       help: 'Connections and requests that a limit or a rule of the PROXY protocol turned away, by reason.',

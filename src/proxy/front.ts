@@ -153,6 +153,8 @@ export function createFront(options: FrontOptions): Front {
       const domainIndex = request.host === '' ? -1 : routes.findDomain(request.host)
       const route = target.repository === '' ? null : routes.findRoute(domainIndex, target.repository)
       const domain = options.config.domains[domainIndex]
+      const isOffRecord = domain?.recording === false
+      if (isOffRecord) counters.countUnrecorded()
       const record = newRecord(target.class, address)
       record.method = methods.find((method) => method === head.method) ?? 'OTHER'
       record.domain = domainIndex
@@ -175,7 +177,10 @@ export function createFront(options: FrontOptions): Front {
         scope: route?.scope ?? '',
         authorization: domain?.auth === 'passthrough' ? request.authorization : null,
         isRecorded:
-          domain !== undefined && record.class !== 'other' && (record.repository === '' || route !== null),
+          domain !== undefined &&
+          !isOffRecord &&
+          record.class !== 'other' &&
+          (record.repository === '' || route !== null),
         startedMs,
         sender: null,
         ticket: -1,

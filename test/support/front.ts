@@ -143,6 +143,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       countAbort: nothing,
       connectionOpened: nothing,
       connectionClosed: nothing,
+      countUnrecorded: nothing,
       countUntrustedForwarded: () => {
         untrusted++
       },
