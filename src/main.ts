@@ -10,6 +10,7 @@ import { checkFile, findDataFolder, findSessionRules, loadConfig } from './confi
 import { installGeo } from './geo/install.ts'
 import { compileOverrides } from './geo/overrides.ts'
 import { readEvents } from './publisher/events-command.ts'
+import { takeOutput } from './quiet-output.ts'
 import { rebuildEvents } from './rebuild-events.ts'
 import { serve } from './serve.ts'
 import { StartError } from './threads.ts'
@@ -52,14 +53,20 @@ function refuse(problems: readonly string[]): 2 {
 }
 
 async function runServe(args: readonly string[]): Promise<number> {
-  const loaded = loadConfig({ ...surroundings, argv: args })
+  const load = () => loadConfig({ ...surroundings, argv: args, nowMs: Date.now() })
+  const loaded = load()
   if (!loaded.ok) return refuse(loaded.problems)
+  let reload = (): void => undefined
+  // From now on, as the signal would end a process that does not listen for it.
+  process.on('SIGHUP', () => reload())
   try {
     return await serve({
       config: loaded.config,
       warnings: loaded.warnings,
-      printLine: process.stdout.isTTY ? (line) => print(`${line}\n`) : null,
-      onStarted(shutdown) {
+      load,
+      printLine: takeOutput(),
+      onStarted(shutdown, reloader) {
+        reload = () => void reloader.reload()
         for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => shutdown.signal(name))
       },
     })
@@ -87,7 +94,9 @@ async function runEvents(
 function checkOverrides(path: string | null): string[] {
   if (path === null) return []
   const compiled = compileOverrides(readFileSync(path, 'utf8'), null)
-  return 'problems' in compiled ? compiled.problems.map((problem) => `geo.overrides: ${path}: ${problem}`) : []
+  return 'problems' in compiled
+    ? compiled.problems.map((problem) => `geo.overrides: ${path}: ${problem}`)
+    : []
 }
 
 async function runGeoInstall(

@@ -5,6 +5,7 @@ import type { Config } from './config/types.ts'
 import type { DataFolder } from './data-folder.ts'
 import { setAside } from './dead-letters.ts'
 import { createLogKeeper } from './log/keeper.ts'
+import { packNames } from './name-table.ts'
 import { dependencyReasonOf } from './ops/dependency-reasons.ts'
 import type { Logger } from './ops/logging.ts'
 import type { LogState, RingState } from './ops/metrics.ts'
@@ -20,6 +21,8 @@ import { logTargets } from './workers/log-status.ts'
 import { createManifestKeeper } from './workers/manifest-keeper.ts'
 
 export type Pipeline = {
+  /** Of every batch from now on; before any proxy thread leaves a record with a new index. */
+  setNames(config: Pick<Config, 'domains' | 'upstreams'>): void
   keepManifest(notice: ManifestNotice): void
   rings(): RingState[]
   log(): LogState
@@ -83,13 +86,14 @@ export async function createPipeline(options: {
     log,
   })
 
+  let names = packNames(0, config)
   const logCircuit = dependencies.circuit('log')
   const dispatcher = createDispatcher({
     rings,
     maxInFlight: 2 * workers.max,
     async run(task) {
       const cutMs = performance.timeOrigin + performance.now()
-      const result = await pool.run<BatchResult>({ type: 'batch', cutMs, ...task })
+      const result = await pool.run<BatchResult>({ type: 'batch', cutMs, names, ...task })
       if (result.retryLater === null) logCircuit.succeeded()
       else logCircuit.failed(dependencyReasonOf(Object.assign(new Error('log'), { code: result.retryLater })))
       return result
@@ -148,6 +152,9 @@ export async function createPipeline(options: {
   publishWatermark()
 
   return {
+    setNames(next) {
+      names = packNames(names.version + 1, next)
+    },
     keepManifest({ digest, mediaType, bytes }) {
       manifests.keep({ digest, mediaType, bytes })
     },

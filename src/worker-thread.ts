@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort, parentPort, threadId } from 'node:wor
 import { workerData } from 'piscina'
 import type { Config } from './config/types.ts'
 import { createLogWriter } from './log/writer.ts'
+import { type NameTable, type PackedNames, unpackNames } from './name-table.ts'
 import { type Caller, createCaller } from './ops/calls.ts'
 import { attachDependencyStates } from './ops/dependencies.ts'
 import { dependencyReasonOf } from './ops/dependency-reasons.ts'
@@ -47,7 +48,16 @@ export type WorkerThreadData = {
 
 export type WorkerTask =
   /** `cutMs`: when the dispatcher cut it, on the clock that all threads share (timeOrigin + now). */
-  | { type: 'batch'; cutMs: number; ring: number; sab: SharedArrayBuffer; from: number; to: number }
+  | {
+      type: 'batch'
+      cutMs: number
+      ring: number
+      sab: SharedArrayBuffer
+      from: number
+      to: number
+      /** What the records' indexes stand for; never older than the records. */
+      names: PackedNames
+    }
   | { type: 'manifest'; digest: string; mediaType: string; bytes: Uint8Array }
 
 /** The worker's first message. */
@@ -169,9 +179,15 @@ function append(
 }
 
 const keys = createKeyReader(data.keyring)
+let names: NameTable = { domains: [], upstreams: [] }
+let namesVersion = -1
 const services: EnrichmentServices = {
-  domains: config.domains,
-  upstreams: config.upstreams,
+  get domains() {
+    return names.domains
+  },
+  get upstreams() {
+    return names.upstreams
+  },
   node: data.node,
   parseUserAgent: createUserAgentParser(),
   geo: createGeoLookup({ ...data.geo, detail: config.geo.detail }),
@@ -249,6 +265,10 @@ main.postMessage(hello, [mainControl])
 export default async function run(task: WorkerTask): Promise<unknown> {
   if (task.type === 'batch') {
     const startedMs = performance.timeOrigin + performance.now()
+    if (task.names.version !== namesVersion) {
+      names = unpackNames(task.names)
+      namesVersion = task.names.version
+    }
     counters.observe('waybill_workers_batch_wait_seconds', Math.max(0, startedMs - task.cutMs) / 1000)
     try {
       return await runBatch(task)

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { PackageEvent } from '../src/record/events.ts'
 import { type Expectation, readTraces, replay, type Trace } from './support/client-traces.ts'
 import { readPackageEvents } from './support/embedded-events.ts'
+import { type RedisServer, startRedis } from './support/redis.ts'
 import { schemaErrors } from './support/schema-validation.ts'
 import {
   startTracedRegistry,
@@ -22,23 +23,36 @@ const capturedTraces = readTraces('captured-traces.json')
 const sessionIdle = ['--session-idle', '5s'] as const
 
 let registry: TracedRegistry
-let fronts: Record<Trace['mode'], Waybill>
+let redis: RedisServer
+/** Where sessions are kept. */
+const stores = ['sqlite', 'redis'] as const
+type Store = (typeof stores)[number]
+let fronts: Record<Store, Record<Trace['mode'], Waybill>>
 
 beforeAll(async () => {
   registry = await startTracedRegistry()
-  const start = (auth: string) =>
-    startWaybill({ args: ['--upstream', registry.url, '--auth', auth, ...sessionIdle] })
-  const [open, token] = await Promise.all([start('open'), start('token')])
-  fronts = { open, token }
-  for (const trace of [...clientTraces, ...capturedTraces]) {
-    const replayed = replayOf(trace)
-    // Its test tells of a failure.
-    replayed.catch(() => undefined)
-    replays.set(trace.name, replayed)
+  redis = await startRedis()
+  const start = (auth: string, ...args: string[]) =>
+    startWaybill({ args: ['--upstream', registry.url, '--auth', auth, ...sessionIdle, ...args] })
+  const [open, token, sharedOpen, sharedToken] = await Promise.all([
+    start('open'),
+    start('token'),
+    start('open', '--redis', redis.url),
+    start('token', '--redis', redis.url),
+  ])
+  fronts = { sqlite: { open, token }, redis: { open: sharedOpen, token: sharedToken } }
+  for (const store of stores) {
+    for (const trace of [...clientTraces, ...capturedTraces]) {
+      const replayed = replayOf(trace, store)
+      // Its test tells of a failure.
+      replayed.catch(() => undefined)
+      replays.set(`${store} ${trace.name}`, replayed)
+    }
   }
 })
 afterAll(async () => {
-  await Promise.all(Object.values(fronts).map((front) => front.stop()))
+  await Promise.all(stores.flatMap((store) => Object.values(fronts[store])).map((front) => front.stop()))
+  await redis.stop()
   await registry.stop()
 })
 
@@ -73,7 +87,7 @@ type Replayed = { steps: string[]; image: TracedImage }
 /** By name. All at once: what takes time is that sessions fall idle. */
 const replays = new Map<string, Promise<Replayed>>()
 
-async function replayOf(recorded: Trace): Promise<Replayed> {
+async function replayOf(recorded: Trace, store: Store): Promise<Replayed> {
   const trace = nameOthers(recorded)
   const image = registry.add(trace.name, assumed[trace.id])
   const nameOf = (name: string): string => {
@@ -81,21 +95,26 @@ async function replayOf(recorded: Trace): Promise<Replayed> {
     if (known === undefined) throw new Error(`nothing is called ${name}`)
     return known
   }
-  const { host } = fronts[trace.mode]
+  const { host } = fronts[store][trace.mode]
   return { steps: await replay({ trace, host, repository: trace.name, nameOf }), image }
+}
+
+/** Nodes that share their sessions close each other's: either has the event. */
+function eventsIn(store: Store): PackageEvent[] {
+  return Object.values(fronts[store]).flatMap(({ data }) => readPackageEvents(data))
 }
 
 /** Compares the statuses; the one event, or the last one. */
 async function eventOf(
   trace: Trace,
+  store: Store,
 ): Promise<{ event: PackageEvent; events: PackageEvent[]; image: TracedImage }> {
-  const { steps, image } = await replays.get(trace.name)!
+  const { steps, image } = await replays.get(`${store} ${trace.name}`)!
   expect(steps).toEqual(nameOthers(trace).steps.map(({ m, p, s }) => `${m} ${p} ${s}`))
-  const front = fronts[trace.mode]
   const wanted = perToken[trace.name]
   const events = await vi.waitFor(
     () => {
-      const found = readPackageEvents(front.data).filter((each) => each.repository === trace.name)
+      const found = eventsIn(store).filter((each) => each.repository === trace.name)
       expect(found.length).toBeGreaterThanOrEqual(wanted?.length ?? 1)
       return found.toSorted((a, b) => a.started_at.localeCompare(b.started_at))
     },
@@ -129,10 +148,10 @@ function expectedOf(said: Expectation, image: TracedImage) {
 }
 
 for (const trace of clientTraces) {
-  test(trace.id, async () => {
+  test.each(stores)(`${trace.id}, %s`, async (store) => {
     const said = trace.expect
     if (said === undefined) throw new Error('a trace without expectation')
-    const { event, image } = await eventOf(trace)
+    const { event, image } = await eventOf(trace, store)
     if (perToken[trace.name]) return
     expect(event).toMatchObject(expectedOf(said, image))
     if (said.countsAsPull === false) expect(event.type).not.toBe('pull')
@@ -164,10 +183,10 @@ const captured: Record<string, [tool: string, event: object]> = {
 }
 
 for (const trace of capturedTraces) {
-  test(`${trace.id} in ${trace.mode} mode`, async () => {
+  test.each(stores)(`${trace.id} in ${trace.mode} mode, %s`, async (store) => {
     const [tool, said] = captured[`${trace.id} ${trace.mode}`] ?? captured[trace.id] ?? []
     if (tool === undefined) throw new Error('a trace that nothing is expected of')
-    const { event, events, image } = await eventOf(trace)
+    const { event, events, image } = await eventOf(trace, store)
     if (perToken[trace.name]) return
     const digest = image.digests.get('I')
     expect(event).toMatchObject({ tag: image.tag, digest, client: { tool, automation: 'no' }, ...said })
@@ -179,11 +198,11 @@ for (const trace of capturedTraces) {
   })
 }
 
-test('there are no other events', async () => {
+test.each(stores)('there are no other events, %s', async (store) => {
   const expected = [...clientTraces, ...capturedTraces].flatMap(({ name }) =>
     (perToken[name] ?? ['one']).map(() => name),
   )
-  for (const front of Object.values(fronts)) expect(await front.stop()).toBe(0)
-  const events = Object.values(fronts).flatMap(({ data }) => readPackageEvents(data))
+  for (const front of Object.values(fronts[store])) expect(await front.stop()).toBe(0)
+  const events = eventsIn(store)
   expect(events.map(({ repository }) => repository).sort()).toEqual(expected.sort())
 })

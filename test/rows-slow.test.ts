@@ -150,7 +150,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     const slow = await front({ limits: { minRateBytes } })
     const target = `/v2/cut${rate}/blobs/${blob}`
     upstream.answer(target, { body: bodyOf(64 * mebi) })
-    const reading = readSlowly(slow.port, target, rate * 1000, Number.POSITIVE_INFINITY)
+    void readSlowly(slow.port, target, rate * 1000, Number.POSITIVE_INFINITY)
     await vi.waitFor(() => expect(slow.records).toHaveLength(1), { timeout: 60_000, interval: 100 })
     const [record] = slow.records
     expect(record).toMatchObject({ status: 200, aborted: true })
@@ -158,7 +158,6 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     expect(record?.bytesSent).toBeLessThan(64 * mebi)
     expect(record?.durationMs).toBeLessThan(45_000)
     await vi.waitFor(() => expect(upstream.seen.find(({ url }) => url === target)?.aborted).toBe(true))
-    if (rate > 0) expect((await reading).closed).toBe(true)
   })
 
   test('B03 a whole answer that nobody reads leaves nothing behind', { timeout: 60_000 }, async () => {

@@ -25,7 +25,8 @@ beforeEach(async () => {
   upstream = await startFaultUpstream()
   upstream.answer(tagPath, { headers: manifestHeaders, body: manifest })
   upstream.answer(digestPath, { headers: manifestHeaders, body: manifest })
-  front = await startFront({ upstream: upstream.url })
+  // All of them come from one address.
+  front = await startFront({ upstream: upstream.url, limits: { connectionsPerClient: 5000 } })
 })
 afterEach(async () => {
   agent.destroy()

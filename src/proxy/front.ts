@@ -37,7 +37,8 @@ export type FrontOptions = {
   proxies: TrustedProxies
   /** Of requests that ask the upstream. */
   admission: Admission
-  privacy: PrivacyPage
+  /** It changes with the routes. */
+  privacy(): PrivacyPage
   /** Who is refused; null: nobody. Asked for each request, as databases change. */
   block(): Block | null
   /** Clients that get blobs streamed whatever the route says. */
@@ -145,7 +146,7 @@ export function createFront(options: FrontOptions): Front {
   }
 
   const servePrivacy = (exchange: Exchange): void => {
-    const { headers, body } = wantsJson(exchange.accept) ? options.privacy.json : options.privacy.html
+    const { headers, body } = wantsJson(exchange.accept) ? options.privacy().json : options.privacy().html
     send(exchanges, exchange, 200, 'local', headers, body)
   }
 
@@ -156,11 +157,14 @@ export function createFront(options: FrontOptions): Front {
     route: Resolved | null,
     wish: RequestHead['wish'],
   ): boolean => {
+    if (domain?.recording === false) {
+      counters.countUnrecorded('recording_off')
+      return false
+    }
     if (domain === undefined || record.class === 'other') return false
     if (record.repository !== '' && route === null) return false
-    if (domain.recording && wish === null) return true
-    counters.countUnrecorded(domain.recording ? wish! : 'recording_off')
-    return false
+    if (wish !== null) counters.countUnrecorded(wish)
+    return wish === null
   }
 
   const relayList = (exchange: Exchange): void => {

@@ -61,8 +61,25 @@ export type ManifestNotice = { digest: string; mediaType: string; bytes: Uint8Ar
 
 export type Log = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>
 
+/** A certificate for each name (SNI), and those of the listeners in their order. */
+export type Certificates = {
+  listen: readonly Config['listen'][number]['tls'][]
+  names: readonly { host: string; cert: string; key: string }[]
+}
+
+/** What can change while requests are served. Indexes of before stay what they were. */
+export type ProxyUpdate = Pick<
+  Config,
+  'domains' | 'upstreams' | 'redirectHosts' | 'trustedProxies' | 'streamRanges'
+> & {
+  /** Indexes of those that are in use; the others were, and records may still name them. */
+  active: { domains: readonly number[]; upstreams: readonly number[] }
+}
+
 export type ProxyOptions = {
   config: Config
+  /** Without it: the files that the config names. */
+  certificates?: Certificates
   /** Number of proxy threads, over which the limits of the config are divided. */
   threads: number
   tokenKeys: readonly string[]

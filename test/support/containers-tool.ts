@@ -9,6 +9,8 @@ type Result = { code: number; stdout: string; stderr: string }
 export type ContainersToolOptions = {
   /** host:port of registries on plain HTTP. */
   insecureRegistries?: readonly string[]
+  /** host:port of a registry on plain HTTP that stands for Docker Hub. */
+  hubMirror?: string
   /** PEM file of an authority to trust besides the system's. */
   ca?: string
   env?: Record<string, string>
@@ -27,10 +29,14 @@ export type ContainersTool = {
 /** Files that stand for the machine's own settings of podman, buildah and skopeo; `env` names them. */
 export function writeContainersSettings(
   folder: string,
-  { insecureRegistries = [], ca, env = {} }: ContainersToolOptions,
+  { insecureRegistries = [], hubMirror, ca, env = {} }: ContainersToolOptions,
 ): { env: Record<string, string>; registries: string; certDir: string; policy: string } {
   const registries = join(folder, 'registries.conf')
   const entries = insecureRegistries.map((host) => `[[registry]]\nlocation = "${host}"\ninsecure = true\n`)
+  if (hubMirror) {
+    const mirror = `[[registry.mirror]]\nlocation = "${hubMirror}"\ninsecure = true\n`
+    entries.push(`[[registry]]\nlocation = "docker.io"\n${mirror}`)
+  }
   writeFileSync(registries, entries.join(''))
   writeFileSync(join(folder, 'auth.json'), '{}')
   const policy = join(folder, 'policy.json')

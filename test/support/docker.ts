@@ -18,6 +18,8 @@ export type DockerEngine = {
 export type DockerEngineOptions = {
   /** host:port of registries on plain HTTP. */
   insecureRegistries?: readonly string[]
+  /** URL of a registry that stands for Docker Hub. */
+  hubMirror?: string
   /**
    * PEM files of authorities to trust besides the system's. They count for names that do not resolve to
    * 127.0.0.0/8: the engine never verifies those.
@@ -56,6 +58,7 @@ export async function startDockerEngine(options: DockerEngineOptions = {}): Prom
       ...['--bridge=none', '--storage-driver', 'vfs', '--data-root', join(folder, 'data')],
       ...['--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'docker.pid')],
       ...['--host', `unix://${socket}`, '--containerd', containerd.address],
+      ...(options.hubMirror === undefined ? [] : ['--registry-mirror', options.hubMirror]),
       ...(options.insecureRegistries ?? []).flatMap((host) => ['--insecure-registry', host]),
     ],
     env: { SSL_CERT_FILE: bundle, ...options.env },

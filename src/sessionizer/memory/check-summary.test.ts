@@ -6,7 +6,7 @@ import { samplePackageEvent } from '../../../test/support/sample-events.ts'
 import { schemaErrors } from '../../../test/support/schema-validation.ts'
 import { createRandom } from '../../../test/support/session-storm.ts'
 import type { PackageEvent } from '../../record/events.ts'
-import { digestOf } from '../pull/session.fixture.ts'
+import { createGraph, digestOf, parseFacts, run, startMs } from '../pull/session.fixture.ts'
 import { createCheckSummaries } from './check-summary.ts'
 
 let sequence = 0
@@ -119,6 +119,18 @@ test('the order, repeats and restarts change nothing', () => {
     }
     expect(summaries.due(over)).toEqual(expected)
   }
+})
+
+test('kubelet asks from three nodes behind one address, with a token each (10.4)', () => {
+  const facts = parseFacts(['0 n1 HEAD manifests/a', '0 n2 HEAD manifests/a', '0 n3 HEAD manifests/a'])
+  const summaries = createCheckSummaries()
+  for (const fact of facts) {
+    const { finished } = run([fact], createGraph({}))
+    expect(finished.map(({ event }) => summaries.add(event))).toEqual(['counted'])
+  }
+  expect(summaries.due(startMs + 2 * 86_400_000)).toMatchObject([
+    { tag: 'a', type: 'check_summary', kind: 'check', checks: { count: 3, digests: [digestOf('I')] } },
+  ])
 })
 
 test('no more rows than may be', () => {

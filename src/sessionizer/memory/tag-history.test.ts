@@ -49,15 +49,23 @@ test('of several tags the one that moved least, then the longest', () => {
 })
 
 test('the order of sightings, repeats and thinning change no answer', () => {
-  for (let seed = 1; seed <= 60; seed += 1) {
+  for (let seed = 1; seed <= 25; seed += 1) {
     const random = createRandom(seed)
     const sightings = Array.from({ length: 80 }, () =>
-      // Seconds: within one, only the first sighting of each digest counts.
-      see(random.below(200) * 1000, `tag ${random.below(3)}`, `digest ${random.below(3)}`),
+      see(
+        random.below(200) * 1000 + random.below(4) * 250,
+        `tag ${random.below(3)}`,
+        `digest ${random.below(3)}`,
+      ),
     )
     const naive = (digest: string, timeMs: number): boolean =>
       ['tag 0', 'tag 1', 'tag 2'].some((tag) => {
-        const before = sightings.filter((one) => one.tag === tag && one.timeMs <= timeMs)
+        const ofTag = sightings.filter((one) => one.tag === tag)
+        const second = (one: TagSighting) => `${one.digest} ${Math.floor(one.timeMs / 1000)}`
+        // Within a second only the first sighting of each digest counts.
+        const first = (one: TagSighting) =>
+          ofTag.every((other) => second(other) !== second(one) || other.timeMs >= one.timeMs)
+        const before = ofTag.filter((one) => first(one) && one.timeMs <= timeMs)
         before.sort((a, b) => a.timeMs - b.timeMs || (a.digest < b.digest ? -1 : 1))
         return before.at(-1)?.digest === digest
       })
@@ -74,7 +82,7 @@ test('the order of sightings, repeats and thinning change no answer', () => {
       expect(history.note(sighting)).toBe(true)
       if (random.below(10) === 0) history = createTagHistory(history.rows(), history.thinnedMs())
     }
-    for (let timeMs = 0; timeMs <= 200_000; timeMs += 500) {
+    for (let timeMs = 0; timeMs <= 200_000; timeMs += 250) {
       for (const digest of ['digest 0', 'digest 1', 'digest 2']) {
         const tag = history.tagAt(digest, timeMs)
         expect(tag, `seed ${seed}`).toBe(inOrder.tagAt(digest, timeMs))
