@@ -7,11 +7,9 @@ import { setHeaderLimit } from './config/environment.ts'
 import type { Loaded } from './config/load-config.ts'
 import type { Config } from './config/types.ts'
 import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
-import { geoSources } from './geo-sources.ts'
+import { startGeo } from './geo-databases.ts'
 import { tablesOf } from './growing-tables.ts'
 import { createAdminServer, type ServingState } from './ops/admin-server.ts'
-import type { DependencyStates } from './ops/dependencies.ts'
-import { dependencyReason } from './ops/dependency-reasons.ts'
 import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
@@ -28,7 +26,6 @@ import { type SessionThread, StartError, startProxyThreads, startSessionThread }
 import { createCertificateStore } from './tls-certificates.ts'
 import { version } from './version.ts'
 import type { GeoDatabases } from './workers/geo-database.ts'
-import { createGeoStore, type GeoStore } from './workers/geo-store.ts'
 
 /** Less than the 30 s that Kubernetes gives before it kills. */
 const graceMs = 25_000
@@ -248,32 +245,6 @@ async function takePorts(config: Config): Promise<Config> {
   }
   const admin = { ...config.admin, port: await take('admin', config.admin.host, config.admin.port) }
   return { ...config, listen, admin }
-}
-
-/** A database that cannot be used costs its fields, never the service; a list of the operator's is refused. */
-async function startGeo(
-  config: Config,
-  dependencies: DependencyStates,
-  onChange: Parameters<typeof createGeoStore>[0]['onChange'],
-  log: Logger,
-): Promise<GeoStore> {
-  const geo = await createGeoStore({
-    sources: geoSources(config),
-    onChange,
-    onResult(role, isSound) {
-      const name = `geo:${role}`
-      if (!dependencies.names.includes(name)) return
-      // It is down with the first failure: the store tries again only when the file has changed.
-      const circuit = dependencies.circuit(name, { threshold: 1 })
-      if (isSound) circuit.succeeded()
-      else circuit.failed(dependencyReason('protocol'))
-    },
-    log,
-  })
-  const overrides = geo.report().overrides
-  if (overrides?.state !== 'failed') return geo
-  geo.close()
-  throw new StartError(`geo.overrides: ${overrides.file}: ${overrides.why}`)
 }
 
 async function startSessions(

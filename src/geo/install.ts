@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
@@ -28,6 +28,8 @@ const run = promisify(execFile)
 
 /** For 64 MB at 100 KB/s. */
 const downloadTimeoutMs = 15 * 60_000
+const workPrefix = '.install-'
+const leftOverMs = 2 * 3_600_000
 const listTimeoutMs = 60_000
 const maxListBytes = 64 * 1024 * 1024
 
@@ -58,6 +60,7 @@ export async function installGeo(options: InstallOptions): Promise<string[]> {
   } catch (error) {
     return [`geo install: ${folder}: ${codeOf(error)}`]
   }
+  await removeLeftOvers(folder)
   const parts: { file: string; name: string; make: (work: string) => Promise<Uint8Array> }[] = [
     { file: installedFiles.networks, name: 'networks', make: (work) => makeNetworks(work, tell) },
     { file: installedFiles.places, name: 'places', make: (work) => makePlaces(work, tell) },
@@ -74,7 +77,7 @@ export async function installGeo(options: InstallOptions): Promise<string[]> {
   for (const { file, name, make } of wanted) {
     const path = join(folder, file)
     if (options.ifMissing && (await exists(path))) continue
-    const work = await mkdtemp(join(folder, '.install-'))
+    const work = await mkdtemp(join(folder, workPrefix))
     try {
       await replace(path, await make(work))
       tell(`${name} are installed`)
@@ -87,6 +90,16 @@ export async function installGeo(options: InstallOptions): Promise<string[]> {
   }
   await writeFile(join(folder, installedFiles.notice), attributions)
   return problems
+}
+
+/** Of installs that were ended half way; one that runs beside this is younger. */
+async function removeLeftOvers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(workPrefix)) continue
+    const path = join(folder, name)
+    const { mtimeMs } = await stat(path)
+    if (Date.now() - mtimeMs > leftOverMs) await rm(path, { recursive: true, force: true })
+  }
 }
 
 function codeOf(error: unknown): string {
