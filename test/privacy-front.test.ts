@@ -63,7 +63,7 @@ test('the page /privacy is words for people and JSON for programs, and no part o
   expect(await json.json()).toMatchObject({
     operator: 'Example <Org>',
     contact: null,
-    address: { kept: false, pseudonyms: { key_rotation: '1 day' } },
+    address: { kept: false, pseudonyms: { key_rotation: '1 day', linkable_at_most: '1 day 30 minutes' } },
     kept_for: { package_events: '400 days', request_events: 'not kept here' },
     others_that_see_the_address: expect.stringContaining('redirected'),
   })

@@ -13,15 +13,21 @@ const graceMs = 30 * 60_000
 const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (sign) => escapes[sign] ?? sign)
 
+/** `90 minutes` as `1 hour 30 minutes`; whole units alone. */
 function duration(ms: number): string {
   const units = [
     [86_400_000, 'day'],
     [3_600_000, 'hour'],
     [60_000, 'minute'],
+    [1000, 'second'],
   ] as const
-  const [unitMs, name] = units.find(([unit]) => ms >= unit && ms % unit === 0) ?? [1000, 'second']
-  const count = Math.round(ms / unitMs)
-  return `${count} ${name}${count === 1 ? '' : 's'}`
+  let left = ms
+  const parts = units.flatMap(([unitMs, name]) => {
+    const count = Math.floor(left / unitMs)
+    left -= count * unitMs
+    return count === 0 ? [] : [`${count} ${name}${count === 1 ? '' : 's'}`]
+  })
+  return parts.join(' ') || 'less than a second'
 }
 
 function describe(
