@@ -11,7 +11,6 @@ import { createTraffic, type Traffic } from './random-traffic.fixture.ts'
 import { createRebuild } from './rebuild.ts'
 import { createSessionLoop } from './session-loop.ts'
 import { createSqliteStore } from './sqlite-store.ts'
-import type { SessionStore } from './store.ts'
 import { needsManifests, summarise } from './summarise.ts'
 
 const log = { info() {}, warn() {}, error() {} }
@@ -35,20 +34,11 @@ async function runLive(traffic: Traffic, random: Random): Promise<PackageEvent[]
     knownMs: startOf(entry) + entry.duration_ms,
     isDelivered: false,
   }))
-  const sqlite = createSqliteStore({
+  const store = createSqliteStore({
     database: new DatabaseSync(':memory:'),
     sessions: rules,
     tombstoneMs: 1e9,
   })
-  const store: SessionStore = {
-    ...sqlite,
-    // What begins after the watermark is not late, however long the session could have stayed idle.
-    closeSession: (request) => {
-      const through = request.closedThroughMs
-      const closedThroughMs = through === null ? null : Math.min(through, request.watermarkMs)
-      return sqlite.closeSession({ ...request, closedThroughMs })
-    },
-  }
   const published = new Map<string, PackageEvent>()
   const first = Math.min(...entries.map(({ entry }) => startOf(entry)))
   const last = Math.max(...entries.map(({ knownMs }) => knownMs))

@@ -83,13 +83,14 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
       args.push(shortSession(sessionId), fields.length / 2, facts.length, ...fields)
       for (const fact of facts) args.push(fact.key, fact.startMs, fact.endMs, fact.flags, fact.value)
     }
-    const redirects = (await run('add-facts', names, args)) as (number | Buffer)[]
+    const redirects = (await run('add-facts', names, args)) as (number | Buffer | number[])[]
     const moved: SessionFacts[] = []
-    for (let at = 0; at < redirects.length; at += 2) {
+    for (let at = 0; at < redirects.length; at += 3) {
       const session = sessions[Number(redirects[at])]
-      if (session !== undefined) {
-        moved.push(redirectFacts(session, longSession(String(redirects[at + 1]))))
-      }
+      const rest = new Set(redirects[at + 2] as number[])
+      if (session === undefined || rest.size === 0) continue
+      const facts = session.facts.filter((_, index) => rest.has(index))
+      moved.push(redirectFacts({ ...session, facts }, longSession(String(redirects[at + 1]))))
     }
     return moved
   }

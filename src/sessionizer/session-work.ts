@@ -137,7 +137,7 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
       ],
       earlier: joinTraces(earlier, events.map(traceOf), watermarkMs),
       watermarkMs,
-      closedThroughMs: rest === null && !more ? closedThrough(kept, rules) : null,
+      closedThroughMs: rest === null && !more ? closedThrough(kept, rules, watermarkMs) : null,
       more,
       remaining:
         rest === null
@@ -152,13 +152,15 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
 
 /**
  * What starts up to then belongs to the pulls that were published. Stragglers that were dropped do not prolong it;
- * nor does a builder's long wait, for its token can well ask for the same image again.
+ * nor does a builder's long wait, for its token can well ask for the same image again. Never after the watermark: of
+ * a session whose pulls were over early, what begins later is not known yet.
  */
-function closedThrough(kept: readonly Fact[], rules: SessionRules): number | null {
+function closedThrough(kept: readonly Fact[], rules: SessionRules, watermarkMs: number): number | null {
   const state = stateOf(kept)
   if (state === null) return null
   return Math.min(
     state.lastMs + Math.min(idleMsOf(state.flags, rules), rules.idleMs),
     state.firstMs + rules.maxMs,
+    watermarkMs,
   )
 }

@@ -94,8 +94,11 @@ export function addFacts(sql: SessionSql, facts: readonly SessionFacts[], rules:
     let tombstone = sql.get('tombstone', target.sessionId)
     for (let hop = 0; hop < maxHops; hop++) {
       const redirect = textOf(tombstone, 'redirect')
-      if (redirect === null) break
-      target = redirectFacts(target, redirect)
+      if (tombstone === undefined || redirect === null) break
+      // What was counted before the others went: their new session knows nothing of it.
+      const isCounted = createCountedReader(sql, target.sessionId, tombstone)
+      const facts = target.facts.filter((fact) => !isCounted(fact.key))
+      target = redirectFacts({ ...target, facts }, redirect)
       tombstone = sql.get('tombstone', target.sessionId)
     }
     addToSession(sql, target, tombstone, rules)

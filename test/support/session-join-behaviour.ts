@@ -144,6 +144,25 @@ export function testSessionJoins(open: OpenStore): void {
     expect(await store.openSessions()).toBe(0)
   })
 
+  test('what was counted before its session was moved is not counted again', async () => {
+    const store = await open()
+    const [from, to] = [hexId('from'), hexId('to')]
+    const session_id = from
+    const counted = [1, 70_000].map((sequence) =>
+      manifestRequest(recordId(sequence), 'HEAD', '1.0', { session_id }),
+    )
+    const moved = manifestRequest(recordId(2), 'HEAD', '1.0', { session_id, at: 90_000 })
+    await store.addEntries(counted)
+    await store.closeSession(closeAll((await claimOne(store, never)) as ClaimedSession))
+    await store.addEntries([moved])
+    await store.move({ from, to, facts: (await store.load(from))!.facts })
+    await store.addEntries([...counted, moved])
+    expect(facts(await store.load(to)).map(({ id }) => id)).toEqual([recordId(2)])
+    await store.closeSession(closeAll((await claimOne(store, never)) as ClaimedSession))
+    await store.addEntries([...counted, moved])
+    expect(await store.openSessions()).toBe(0)
+  })
+
   test('facts that come during a move stay to be moved', async () => {
     const store = await open()
     const [from, to] = [hexId('from'), hexId('to')]

@@ -181,6 +181,23 @@ export function testSessionLoop(open: OpenStore): void {
     expect(bench.late).toBe(2)
   })
 
+  test('pulls that were over early take nothing of what their token asks for afterwards', async () => {
+    const bench = await createBench(await open())
+    await bench.store.addEntries([
+      manifestRequest(recordId(1), 'HEAD', '1.0', { session_id: hexId('early') }),
+      request(recordId(2), { at: 100, session_id: hexId('early'), class: 'tags', reference: null }),
+    ])
+    expect(await bench.sweepAt(10_101)).toBe(1)
+    // Long before the idle time of a session with a GET has passed.
+    await bench.store.addEntries([request(recordId(3), { at: 20_000, session_id: hexId('early') })])
+    expect(await bench.sweepAt(100_000)).toBe(1)
+    expect(bench.published.map(({ type, requests }) => [type, requests])).toEqual([
+      ['check', 2],
+      ['pull', 1],
+    ])
+    expect(bench.late).toBe(0)
+  })
+
   test('one node that lags holds the sessions of all, but not for ever', async () => {
     const sessions: SessionRules = { ...rules, latenessMs: 30_000 }
     const bench = await createBench(await open(), { sessions, watermark: () => Date.now() })

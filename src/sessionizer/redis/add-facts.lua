@@ -9,7 +9,8 @@
         then for each session: member, number of contexts, number of facts,
           for each context chunk: field, value
           for each fact: field, start ms, end ms, flags (1 GET, 2 builder, 4 token, 8 heartbeat), value
-  Returns: for each session that redirects: its index (from 0), the member it redirects to.
+  Returns: for each session that redirects: its index (from 0), the member it redirects to, the numbers (from 0) of
+        its facts that were not counted before.
 
   Session fields: f first start, l last end, g flags, q facts held, n facts since the last pass, p last pass,
   o owner of the lease, k check that counts when the lease ends; c<id><n> chunk n of a context.
@@ -78,6 +79,12 @@ for index = 0, (#KEYS - 1) / 2 - 1 do
   if grave[1] then
     redirects[#redirects + 1] = index
     redirects[#redirects + 1] = grave[1]
+    -- What was counted before the others went: their new session knows nothing of it.
+    local rest = {}
+    for fact = 0, facts - 1 do
+      if not isCounted(tomb, string.sub(ARGV[factAt + 5 * fact], 1, 16)) then rest[#rest + 1] = fact end
+    end
+    redirects[#redirects + 1] = rest
   else
     local meta = rcall('HMGET', session, 'f', 'l', 'g', 'q', 'n', 'p', 'o')
     local first, last, flags = tonumber(meta[1] or nil), tonumber(meta[2] or nil), tonumber(meta[3] or 0)
