@@ -63,8 +63,17 @@ export function createKeyReader(memory: KeyringMemory): KeyReader {
   }
 
   function copy(slot: number): Held | null {
-    const start = headerWords + slot * slotWords
     const key = new Int32Array(keyWords)
+    try {
+      return copyInto(key, slot)
+    } finally {
+      // Whatever came of it: what was torn or is destroyed by now is a key, or a part of one, all the same.
+      key.fill(0)
+    }
+  }
+
+  function copyInto(key: Int32Array<ArrayBuffer>, slot: number): Held | null {
+    const start = headerWords + slot * slotWords
     for (let attempt = 0; attempt < maxReadAttempts; attempt++) {
       // Acquires what was published with this version; an odd one is a change under way.
       const version = Atomics.load(words, start + versionWord)
@@ -76,7 +85,6 @@ export function createKeyReader(memory: KeyringMemory): KeyReader {
       if (!isCurrent(slot, version)) continue
       if (number === 0) return null
       const secret = createSecretKey(Buffer.from(key.buffer))
-      key.fill(0)
       return { key: secret, number, version, scope, epoch: epochName(number, rotationMs) }
     }
     return null

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { createKeyReader } from './key-reader.ts'
 import { createKeyring } from './keyring.ts'
 
@@ -92,4 +92,33 @@ test('a slot in the middle of a change is not read', async () => {
   const words = new Int32Array(ring.memory)
   for (let slot = 0; slot < 4; slot++) Atomics.add(words, 16 + slot * 16, 1)
   expect(() => reader.keyFor(noon)).toThrow()
+})
+
+test('a copy of a key that was torn while it was made is zeroed', async () => {
+  const { ring } = await setUp(noon)
+  const reader = createKeyReader(ring.memory)
+  const words = new Int32Array(ring.memory)
+  const typedArrays: { fill(...args: unknown[]): unknown } = Object.getPrototypeOf(Int32Array.prototype)
+  const { load } = Atomics
+  const { fill } = typedArrays
+  const zeroed: boolean[] = []
+  let version = 0
+  // Every look at a slot's version finds another one, as if the main thread never stopped changing it.
+  const loads = vi.spyOn(Atomics, 'load').mockImplementation(((memory: Int32Array, at: number) => {
+    if (at < 16 || at >= 80 || at % 16 !== 0) return load(memory, at)
+    version += 2
+    return version
+  }) as typeof load)
+  const fills = vi.spyOn(typedArrays, 'fill').mockImplementation(function (this: Int32Array, ...args) {
+    if (this.length === 8) zeroed.push(this.some((word) => word !== 0 && words.includes(word)))
+    return fill.apply(this, args)
+  })
+  try {
+    expect(() => reader.keyFor(noon)).toThrow()
+  } finally {
+    loads.mockRestore()
+    fills.mockRestore()
+  }
+  // Of the epoch's slot it held the key.
+  expect(zeroed).toContain(true)
 })

@@ -62,6 +62,8 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
   endpoint[1] = purposes.endpoint
   client[1] = purposes.client
   let loaded: KeyObject | null = null
+  /** Whose hash is in the client's block. */
+  let clientFamily: string | null = null
   const familyHashes = new Map<string, Buffer>()
 
   // As many as there are families in the table of User-Agents.
@@ -72,6 +74,12 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
       familyHashes.set(family, digest)
     }
     return digest
+  }
+
+  function putFamily(family: string) {
+    if (family === clientFamily) return
+    familyHash(family).copy(client, familyStart)
+    clientFamily = family
   }
 
   function load(key: KeyObject) {
@@ -93,7 +101,8 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
   }
 
   function mac(innerBlocks: Buffer): string {
-    outerBlocks.write(hash('sha256', innerBlocks, 'hex'), blockBytes, 'hex')
+    // Through a string of one byte a character: Node makes those fastest.
+    outerBlocks.write(hash('sha256', innerBlocks, 'binary'), blockBytes, 'binary')
     return hash('sha256', outerBlocks, 'hex').slice(0, idDigits)
   }
 
@@ -104,7 +113,7 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
 
   function pseudonymize(address: Uint8Array, family: string, timeMs: number): Pseudonyms {
     const significant = isMappedIpv4(address) ? 16 : ipv6PrefixBytes
-    familyHash(family).copy(client, familyStart)
+    putFamily(family)
     try {
       for (let i = 0; i < significant; i++) {
         endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
@@ -118,8 +127,8 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
       if (carry !== null && keys.epochEndsInMs(timeMs) <= carry.idleMs) carry.see(pseudonyms.clientId, timeMs)
       return pseudonyms
     } finally {
-      endpoint.fill(0, addressStart)
-      client.fill(0, addressStart)
+      // In a loop: for so few bytes `fill` takes ten times as long.
+      for (let i = addressStart; i < familyStart; i++) endpoint[i] = client[i] = 0
     }
   }
 
