@@ -1,5 +1,5 @@
 /** Turns an address into keyed pseudonyms: after the key's time is over nobody can compute them again. */
-import { hash, type KeyObject } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { isMappedIpv4 } from '../geo/address.ts'
 import type { KeyCarry } from './key-carry.ts'
 
@@ -13,7 +13,7 @@ export type Pseudonyms = {
   scope: 'node' | 'shared'
 }
 
-type NamedKey = { key: KeyObject; epoch: string; scope: 'node' | 'shared' }
+type NamedKey = { key: Uint8Array; epoch: string; scope: 'node' | 'shared' }
 
 export type PseudonymKeys = {
   keyFor(timeMs: number): NamedKey
@@ -61,7 +61,7 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
   endpoint[0] = client[0] = layoutVersion
   endpoint[1] = purposes.endpoint
   client[1] = purposes.client
-  let loaded: KeyObject | null = null
+  let loaded: Uint8Array | null = null
   /** Whose hash is in the client's block. */
   let clientFamily: string | null = null
   const familyHashes = new Map<string, Buffer>()
@@ -82,15 +82,13 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
     clientFamily = family
   }
 
-  function load(key: KeyObject) {
-    const bytes = key.export()
-    if (bytes.length > blockBytes) throw new RangeError('a key longer than a block of its hash')
+  function load(key: Uint8Array) {
+    if (key.length > blockBytes) throw new RangeError('a key longer than a block of its hash')
     for (let i = 0; i < blockBytes; i++) {
-      const byte = bytes[i] ?? 0
+      const byte = key[i] ?? 0
       endpointBlocks[i] = clientBlocks[i] = byte ^ innerPad
       outerBlocks[i] = byte ^ outerPad
     }
-    bytes.fill(0)
     loaded = key
   }
 
