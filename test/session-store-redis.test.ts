@@ -17,6 +17,7 @@ import {
 } from './support/session-facts.ts'
 import { testSessionJoins } from './support/session-join-behaviour.ts'
 import { testSessionLoop } from './support/session-loop-behaviour.ts'
+import { testSessionMemory } from './support/session-memory-behaviour.ts'
 import { rules, testSessionStore } from './support/session-store-behaviour.ts'
 import { testSessionStorm } from './support/session-storm-behaviour.ts'
 
@@ -52,6 +53,7 @@ async function open(options: Partial<RedisStoreOptions> = {}): Promise<RedisStor
 
 testSessionStore(open)
 testSessionJoins(open)
+testSessionMemory(open)
 testSessionLoop(open)
 testSessionStorm(open)
 

@@ -12,11 +12,12 @@ import {
 } from './entry-batch.ts'
 import { packTraces, unpackTraces } from './event-trace.ts'
 import { longSession, shortSession } from './fact-codec.ts'
-import { decidedMs, undecidedMs } from './join-index.ts'
+import { decidedMs } from './join-index.ts'
 import { createManifestCache } from './manifest-cache.ts'
 import { connectRedis, type RedisConnectionOptions } from './redis-client.ts'
 import { createRedisKeys, shardCount } from './redis-keys.ts'
-import { contextFields, joinFields, joinName, readSession } from './redis-session.ts'
+import { createRedisMemory } from './redis-memory.ts'
+import { contextFields, joinName, readSession } from './redis-session.ts'
 import {
   claimFacts,
   earlyMs,
@@ -38,6 +39,8 @@ export type RedisStoreOptions = RedisConnectionOptions & {
   leaseMs?: number
   /** Sliding lifetime of manifests. Default 90 days. */
   manifestMs?: number
+  /** Sightings of tags that came too late or found no room. */
+  onTagsRefused?(count: number): void
 }
 
 export type RedisStore = SessionStore & {
@@ -69,6 +72,11 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     fetch: fetchManifests,
     freshMs: Math.min(3_600_000, manifestMs / 2),
     nowMs: () => performance.now(),
+  })
+
+  const memory = createRedisMemory({
+    ...{ client, run, keys },
+    onTagsRefused: options.onTagsRefused ?? (() => undefined),
   })
 
   let firstShard = 0
@@ -194,22 +202,13 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
 
     async addEntries(entries: readonly LogEntry[]) {
       const batch = sortEntries(entries)
-      const joins = Map.groupBy(batch.joins, (join) => keys.shardOfJoin(join.joinKey))
-      // Facts last: a session may close once its facts are there, and must find its join entries then.
+      // Facts last: a session may close once its facts are there, and must find all else then.
       await Promise.all([
         ...batch.manifests.map((manifest) =>
           client.set(keys.manifest(manifest.digest), JSON.stringify(manifest), 'PX', manifestMs),
         ),
-        ...[...joins.values()].map((group) =>
-          run(
-            'add-joins',
-            group.flatMap(({ joinKey }) => [keys.undecided(joinKey), keys.decided(joinKey)]),
-            [
-              undecidedMs,
-              ...group.flatMap(({ entries: list }) => [list.length, ...list.flatMap(joinFields)]),
-            ],
-          ),
-        ),
+        memory.addJoins(batch.joins),
+        memory.addTags(batch.tags),
       ])
       await addSessions(batch.sessions)
     },
@@ -289,6 +288,7 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     },
 
     loadManifests: (digests) => cache.load(digests),
+    ...memory.calls,
 
     async publishWatermark(node, oldestMs) {
       await run('watermark', [keys.nodes], [node, oldestMs, nodeLifeMs(rules)])

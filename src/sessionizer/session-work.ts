@@ -3,8 +3,12 @@ import type { Manifest } from '../record/events.ts'
 import { type EventTrace, joinTraces, traceOf } from './event-trace.ts'
 import { joinSession } from './join-session.ts'
 import { splitLate } from './late.ts'
+import { type AttemptHistory, createAttemptHistory } from './memory/attempt-history.ts'
+import { attemptKeysOf, createOtherSessions } from './other-sessions.ts'
+import type { OtherSessions } from './pull/surroundings.ts'
 import { earlyMs, flags, idleMsOf, type SessionRules, stateOf } from './schedule.ts'
 import type { ClaimedSession, CloseRequest, SessionClosing } from './store.ts'
+import { createTagBook } from './tag-book.ts'
 import type { Fact, Graph, Summary } from './types.ts'
 
 /** See summarise.ts. */
@@ -18,6 +22,7 @@ export type SummariseInput = {
   node: string
   /** All that is asked of earlier events; the store keeps no more of them. */
   earlier?: readonly EventTrace[]
+  others?: OtherSessions
 }
 
 export type SummaryTools = {
@@ -36,8 +41,13 @@ export type SessionWorkOptions = SummaryTools & {
   onOverfull(facts: number): void
 }
 
-/** All that the summary needs. */
-export type Gathered = { session: ClaimedSession; graph: Graph }
+/** All that the summary needs, but for tags: most sessions name theirs. */
+export type Gathered = {
+  session: ClaimedSession
+  graph: Graph
+  /** By client and repository. */
+  attempts: ReadonlyMap<string, AttemptHistory>
+}
 
 export type Prepared = { events: Summary['finished'][number]['event'][]; request: CloseRequest }
 
@@ -52,12 +62,13 @@ const leastDone = 1 / 2
 export type SessionWork = {
   /** null: nothing is left to do, the claim is void. */
   gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null>
-  /** Pure but for what it reports. */
-  decide(gathered: Gathered, watermarkMs: number): Prepared
+  /** `settledMs`: what began before it is in the store, of all nodes. */
+  decide(gathered: Gathered, watermarkMs: number, settledMs: number): Promise<Prepared>
 }
 
 export function createSessionWork(options: SessionWorkOptions): SessionWork {
   const { store, node, sessions: rules } = options
+  const book = createTagBook((tagKey) => store.loadTags(tagKey))
 
   async function lookUp(facts: readonly Fact[], roots: readonly string[]): Promise<Graph> {
     const graph = new Map<string, Manifest>()
@@ -77,7 +88,47 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     const isLate = session.facts.some(({ late }) => late)
     const roots = isLate ? session.earlier.flatMap(({ digest }) => (digest === null ? [] : [digest])) : []
     const all = session.facts.map(({ fact }) => fact)
-    return { session, graph: await lookUp(all, roots) }
+    const [graph, attempts] = await Promise.all([lookUp(all, roots), loadAttempts(all)])
+    return { session, graph, attempts }
+  }
+
+  async function loadAttempts(facts: readonly Fact[]): Promise<Map<string, AttemptHistory>> {
+    const found = await Promise.all(
+      attemptKeysOf(facts).map(
+        async (key) => [key, createAttemptHistory(await store.loadAttempts(key))] as const,
+      ),
+    )
+    return new Map(found)
+  }
+
+  /** Once more if it asked about tags that had to be read first. */
+  async function withOthers<T>(
+    run: (others: OtherSessions) => T,
+    { session, attempts }: Gathered,
+    settledMs: number,
+  ): Promise<T> {
+    const facts = session.facts.map(({ fact }) => fact)
+    const missing = new Set<string>()
+    const result = run(
+      createOtherSessions(facts, {
+        attempts: (key) => attempts.get(key),
+        tags(key, timeMs) {
+          const history = book.peek(key, timeMs)
+          if (history === undefined) missing.add(key)
+          return history
+        },
+      }),
+    )
+    if (missing.size === 0) return result
+    const loaded = new Map(
+      await Promise.all([...missing].map(async (key) => [key, await book.load(key, settledMs)] as const)),
+    )
+    return run(
+      createOtherSessions(facts, {
+        attempts: (key) => attempts.get(key),
+        tags: (key, timeMs) => loaded.get(key) ?? book.peek(key, timeMs),
+      }),
+    )
   }
 
   /** Of a session that is read in parts: what began before the last fact that was read is all there. */
@@ -97,7 +148,8 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     return { summary: options.summarise({ ...input, closing: true }), closing: true }
   }
 
-  function decide({ session, graph }: Gathered, watermarkMs: number): Prepared {
+  async function decide(gathered: Gathered, watermarkMs: number, settledMs: number): Promise<Prepared> {
+    const { session, graph } = gathered
     const { sessionId, lease, arrivals, earlier, more } = session
     const all = session.facts.map(({ fact }) => fact)
     const state = stateOf(all)
@@ -117,10 +169,15 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
       node,
       earlier,
     }
-    const { summary, closing } =
-      more && kept.length > 0
-        ? summarisePart(input)
-        : { summary: options.summarise(input), closing: input.closing }
+    const isPart = more && kept.length > 0
+    const { summary, closing } = await withOthers(
+      (others) =>
+        isPart
+          ? summarisePart({ ...input, others })
+          : { summary: options.summarise({ ...input, others }), closing: input.closing },
+      gathered,
+      settledMs,
+    )
     const remaining = closing ? [] : summary.remaining
     const stays = new Set(remaining.map((fact) => fact.id))
     const rest = stateOf(remaining)
