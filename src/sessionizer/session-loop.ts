@@ -5,6 +5,7 @@
 import { performance } from 'node:perf_hooks'
 import type { PackageEvent } from '../record/events.ts'
 import type { ChecksMissed } from './check-rows.ts'
+import { isSummarised } from './memory/check-summary.ts'
 import type { SessionRules } from './schedule.ts'
 import { createSessionWork, type Gathered, type Prepared, type SummaryTools } from './session-work.ts'
 import { createSteadyClock } from './steady-clock.ts'
@@ -124,9 +125,13 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     return null
   }
 
-  async function gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null> {
+  async function gather(
+    claimed: ClaimedSession,
+    watermarkMs: number,
+    settledMs: number,
+  ): Promise<Gathered | null> {
     try {
-      return await work.gather(claimed, watermarkMs)
+      return await work.gather(claimed, watermarkMs, settledMs)
     } catch (error) {
       return postpone(error, claimed, watermarkMs)
     }
@@ -150,7 +155,7 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     watermarkMs: number,
     settledMs: number,
   ): Promise<Prepared[]> {
-    const gathered = await Promise.all(claimed.map((session) => gather(session, watermarkMs)))
+    const gathered = await Promise.all(claimed.map((session) => gather(session, watermarkMs, settledMs)))
     const left = gathered.filter((one) => one !== null)
     const prepared: Prepared[] = []
     for (let one = left.shift(); one !== undefined; one = stopped ? undefined : left.shift()) {
@@ -184,7 +189,9 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     if (!(await publishEvents(events))) return false
     for (const event of events) metrics.eventDelayMs?.(Math.max(0, nowMs - Date.parse(event.ended_at)))
     // Before their sessions are closed: what was counted twice is counted once, what was not would be lost.
-    const missed = await store.addChecks(events)
+    const checks = events.filter(isSummarised)
+    if (checks.length === 0) return true
+    const missed = await store.addChecks(checks)
     if (missed.late + missed.full > 0) metrics.checksMissed?.(missed)
     return true
   }

@@ -4,11 +4,12 @@ import { type EventTrace, joinTraces, traceOf } from './event-trace.ts'
 import { joinSession } from './join-session.ts'
 import { splitLate } from './late.ts'
 import { type AttemptHistory, createAttemptHistory } from './memory/attempt-history.ts'
+import { createTagHistory, type TagHistory } from './memory/tag-history.ts'
+import { createMemoryBook } from './memory-book.ts'
 import { attemptKeysOf, createOtherSessions } from './other-sessions.ts'
 import type { OtherSessions } from './pull/surroundings.ts'
 import { earlyMs, flags, idleMsOf, type SessionRules, stateOf } from './schedule.ts'
 import type { ClaimedSession, CloseRequest, SessionClosing } from './store.ts'
-import { createTagBook } from './tag-book.ts'
 import type { Fact, Graph, Summary } from './types.ts'
 
 /** See summarise.ts. */
@@ -59,16 +60,23 @@ const leastWaitMs = 1000
 /** Of a session that is read in parts, so much of a part must be done with: less would be read again and again. */
 const leastDone = 1 / 2
 
+/** `settledMs`: what began before it is in the store, of all nodes. */
 export type SessionWork = {
   /** null: nothing is left to do, the claim is void. */
-  gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null>
-  /** `settledMs`: what began before it is in the store, of all nodes. */
+  gather(claimed: ClaimedSession, watermarkMs: number, settledMs: number): Promise<Gathered | null>
   decide(gathered: Gathered, watermarkMs: number, settledMs: number): Promise<Prepared>
 }
 
 export function createSessionWork(options: SessionWorkOptions): SessionWork {
   const { store, node, sessions: rules } = options
-  const book = createTagBook((tagKey) => store.loadTags(tagKey))
+  const tagBook = createMemoryBook(
+    (key) => store.loadTags(key),
+    (rows) => createTagHistory(rows),
+  )
+  const attemptBook = createMemoryBook(
+    (key) => store.loadAttempts(key),
+    (rows) => createAttemptHistory(rows),
+  )
 
   async function lookUp(facts: readonly Fact[], roots: readonly string[]): Promise<Graph> {
     const graph = new Map<string, Manifest>()
@@ -82,20 +90,30 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     return graph
   }
 
-  async function gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null> {
+  async function gather(
+    claimed: ClaimedSession,
+    watermarkMs: number,
+    settledMs: number,
+  ): Promise<Gathered | null> {
     const session = await joinSession(store, claimed, watermarkMs, rules)
     if (session === null) return null
     const isLate = session.facts.some(({ late }) => late)
     const roots = isLate ? session.earlier.flatMap(({ digest }) => (digest === null ? [] : [digest])) : []
     const all = session.facts.map(({ fact }) => fact)
-    const [graph, attempts] = await Promise.all([lookUp(all, roots), loadAttempts(all)])
+    const [graph, attempts] = await Promise.all([lookUp(all, roots), loadAttempts(all, settledMs)])
     return { session, graph, attempts }
   }
 
-  async function loadAttempts(facts: readonly Fact[]): Promise<Map<string, AttemptHistory>> {
+  async function loadAttempts(
+    facts: readonly Fact[],
+    settledMs: number,
+  ): Promise<Map<string, AttemptHistory>> {
+    // No pull of these began later.
+    const lastMs = facts.reduce((last, { time }) => Math.max(last, time), 0)
     const found = await Promise.all(
       attemptKeysOf(facts).map(
-        async (key) => [key, createAttemptHistory(await store.loadAttempts(key))] as const,
+        async (key) =>
+          [key, attemptBook.peek(key, lastMs) ?? (await attemptBook.load(key, settledMs))] as const,
       ),
     )
     return new Map(found)
@@ -109,24 +127,24 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
   ): Promise<T> {
     const facts = session.facts.map(({ fact }) => fact)
     const missing = new Set<string>()
+    const known = new Map<string, TagHistory>()
     const result = run(
       createOtherSessions(facts, {
         attempts: (key) => attempts.get(key),
         tags(key, timeMs) {
-          const history = book.peek(key, timeMs)
+          const history = tagBook.peek(key, timeMs)
           if (history === undefined) missing.add(key)
+          else known.set(key, history)
           return history
         },
       }),
     )
     if (missing.size === 0) return result
-    const loaded = new Map(
-      await Promise.all([...missing].map(async (key) => [key, await book.load(key, settledMs)] as const)),
-    )
+    await Promise.all([...missing].map(async (key) => known.set(key, await tagBook.load(key, settledMs))))
     return run(
       createOtherSessions(facts, {
         attempts: (key) => attempts.get(key),
-        tags: (key, timeMs) => loaded.get(key) ?? book.peek(key, timeMs),
+        tags: (key) => known.get(key),
       }),
     )
   }
