@@ -5,6 +5,7 @@ import type { Config } from './config/types.ts'
 import type { DataFolder } from './data-folder.ts'
 import { setAside } from './dead-letters.ts'
 import { createLogKeeper } from './log/keeper.ts'
+import { packNames } from './name-table.ts'
 import { dependencyReasonOf } from './ops/dependency-reasons.ts'
 import type { Logger } from './ops/logging.ts'
 import type { LogState, RingState } from './ops/metrics.ts'
@@ -15,17 +16,21 @@ import type { SessionThread } from './threads.ts'
 import type { BatchResult } from './workers/batch.ts'
 import { createDispatcher } from './workers/dispatcher.ts'
 import type { FailureReason } from './workers/failures.ts'
-import type { GeoDatabase } from './workers/geo-database.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
 import { logTargets } from './workers/log-status.ts'
 import { createManifestKeeper } from './workers/manifest-keeper.ts'
 
 export type Pipeline = {
+  /** Of every batch from now on; before any proxy thread leaves a record with a new index. */
+  setNames(config: Pick<Config, 'domains' | 'upstreams'>): void
   keepManifest(notice: ManifestNotice): void
   rings(): RingState[]
   log(): LogState
   workers(): { count: number; busy: number }
   /** After the session thread was replaced. */
   reconnect(): void
+  /** Databases that were loaded since. */
+  setGeo(geo: GeoDatabases): void
   /** Makes what is in the rings safe; true: all of it is. */
   drain(deadlineMs: number): Promise<boolean>
   /** Delivers what it can and ends; true: everything was delivered. */
@@ -44,7 +49,7 @@ export async function createPipeline(options: {
   boot: string
   memory: SharedMemory
   keyring: SharedArrayBuffer
-  geo: { city: GeoDatabase | null; asn: GeoDatabase | null }
+  geo: GeoDatabases
   sessions: SessionThread
   log: Logger
 }): Promise<Pipeline> {
@@ -81,13 +86,14 @@ export async function createPipeline(options: {
     log,
   })
 
+  let names = packNames(0, config)
   const logCircuit = dependencies.circuit('log')
   const dispatcher = createDispatcher({
     rings,
     maxInFlight: 2 * workers.max,
     async run(task) {
       const cutMs = performance.timeOrigin + performance.now()
-      const result = await pool.run<BatchResult>({ type: 'batch', cutMs, ...task })
+      const result = await pool.run<BatchResult>({ type: 'batch', cutMs, names, ...task })
       if (result.retryLater === null) logCircuit.succeeded()
       else logCircuit.failed(dependencyReasonOf(Object.assign(new Error('log'), { code: result.retryLater })))
       return result
@@ -146,6 +152,9 @@ export async function createPipeline(options: {
   publishWatermark()
 
   return {
+    setNames(next) {
+      names = packNames(names.version + 1, next)
+    },
     keepManifest({ digest, mediaType, bytes }) {
       manifests.keep({ digest, mediaType, bytes })
     },
@@ -179,6 +188,7 @@ export async function createPipeline(options: {
       return { count, busy: Math.min(count, Math.max(0, dispatcher.inFlight() - waiting)) }
     },
     reconnect: pool.reconnect,
+    setGeo: pool.setGeo,
     drain: (deadlineMs) => dispatcher.drain(deadlineMs),
     async stop(deadlineMs) {
       for (const timer of timers) clearInterval(timer)

@@ -18,3 +18,8 @@ export async function findPort(host: string, port: number): Promise<number> {
   await once(server, 'close')
   return typeof address === 'object' && address !== null ? address.port : port
 }
+
+/** `host:port`, with brackets around IPv6. */
+export function authority(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -10,24 +10,33 @@ import { watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger } from './ops/logging.ts'
 import { readThreadId } from './ops/thread-id.ts'
 import { createProxy } from './proxy/proxy.ts'
-import type { ManifestNotice } from './proxy/types.ts'
+import type { Certificates, ManifestNotice, ProxyUpdate } from './proxy/types.ts'
 import { createRecordWriter } from './record/encode.ts'
 import { createRingWriter } from './ring/writer.ts'
 
 export type ProxyThreadData = {
   config: Config
+  certificates: Certificates
+  /** How many upstreams there may ever be. */
+  upstreamRoom: number
   number: number
   tokenKeys: readonly string[]
   ring: SharedArrayBuffer
   counters: SharedArrayBuffer
   lag: { sab: SharedArrayBuffer; slot: number }
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
+  /** Who is refused; null: nobody. */
+  block: SharedArrayBuffer | null
 }
 
 /** To the thread. */
 export type ProxyCommand =
   /** Told again, the shorter time counts. */
-  { type: 'stop'; deadlineMs: number } | { type: 'token-keys'; keys: readonly string[] }
+  | { type: 'stop'; deadlineMs: number }
+  | { type: 'block'; block: SharedArrayBuffer | null }
+  /** Answered with `updated`. */
+  | { type: 'update'; update: ProxyUpdate | null; certificates: Certificates | null }
+  | { type: 'token-keys'; keys: readonly string[] }
 
 /** From the thread. */
 export type ProxyMessage =
@@ -35,6 +44,8 @@ export type ProxyMessage =
   | { type: 'listening'; threadId: number | null }
   | { type: 'failed'; code: string; message: string }
   | { type: 'manifest'; notice: ManifestNotice }
+  /** `error`: what could not be done; null: all was. */
+  | { type: 'updated'; error: string | null }
   /** An upstream (index of the config) led to this host; at most once a minute for each. */
   | { type: 'redirect-host'; upstream: number; host: string; seenMs: number }
   | { type: 'stopped'; cutOff: number }
@@ -52,16 +63,22 @@ process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejecti
 const ring = createRingWriter(data.ring)
 const records = createRecordWriter(ring)
 const dependencies = attachDependencyStates(data.dependencies.names, data.dependencies.sab)
-const upstreams = data.config.upstreams.map(({ host }) => dependencies.circuit(`upstream:${host}`))
+const openCircuit = ({ host }: Config['upstreams'][number]) => {
+  dependencies.add(`upstream:${host}`)
+  return dependencies.circuit(`upstream:${host}`)
+}
+let upstreams = data.config.upstreams.map(openCircuit)
 const watch = watchEventLoop(data.lag)
 
 try {
   const proxy = await createProxy({
     config: data.config,
+    certificates: data.certificates,
     threads: data.config.threads.proxy,
     tokenKeys: data.tokenKeys,
-    counters: createProxyCounters({ sab: data.counters, upstreams: data.config.upstreams.length }),
+    counters: createProxyCounters({ sab: data.counters, upstreams: data.upstreamRoom }),
     records: { write: records.write, nextSequence: ring.nextSequence },
+    block: data.block,
     announceManifest: (notice) => tell({ type: 'manifest', notice }),
     reportUpstream(index, failure) {
       if (failure === null) upstreams[index]?.succeeded()
@@ -72,9 +89,24 @@ try {
   })
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
-    else proxy.setTokenKeys(command.keys)
+    else if (command.type === 'block') proxy.setBlock(command.block)
+    else if (command.type === 'token-keys') proxy.setTokenKeys(command.keys)
+    else tell({ type: 'updated', error: change(command) })
   })
   tell({ type: 'listening', threadId: readThreadId() })
+
+  const change = ({ update, certificates }: Extract<ProxyCommand, { type: 'update' }>): string | null => {
+    try {
+      if (certificates) proxy.replaceCertificates(certificates)
+      if (update) {
+        upstreams = update.upstreams.map(openCircuit)
+        proxy.update(update)
+      }
+      return null
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
 
   let endsAt = Number.POSITIVE_INFINITY
   const stop = async (deadlineMs: number): Promise<void> => {

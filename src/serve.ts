@@ -2,12 +2,14 @@
  * `waybill serve`: builds the parts from the config, wires them, and stops them in order.
  */
 import { randomBytes } from 'node:crypto'
+import { compileBlock } from './block-ranges.ts'
 import { setHeaderLimit } from './config/environment.ts'
+import type { Loaded } from './config/load-config.ts'
 import type { Config } from './config/types.ts'
 import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
+import { startGeo } from './geo-databases.ts'
+import { tablesOf } from './growing-tables.ts'
 import { createAdminServer, type ServingState } from './ops/admin-server.ts'
-import type { DependencyStates } from './ops/dependencies.ts'
-import { dependencyReason } from './ops/dependency-reasons.ts'
 import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
@@ -15,15 +17,15 @@ import { createMetrics, type LogState } from './ops/metrics.ts'
 import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
-import { findPort } from './ports.ts'
-import type { TokenKeys } from './proxy/token-keys.ts'
+import { authority, findPort } from './ports.ts'
+import { startKeyring } from './pseudonym-keys.ts'
+import { createReloader, type Reloader } from './reload.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
+import { findTokenKeys } from './shared-token-keys.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
-import { readCertificateEnds } from './tls-certificates.ts'
-import { startTokenKeys } from './token-keys.ts'
+import { createCertificateStore } from './tls-certificates.ts'
 import { version } from './version.ts'
-import { type GeoDatabase, loadDatabase } from './workers/geo-database.ts'
-import { createKeyring } from './workers/keyring.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
 
 /** Less than the 30 s that Kubernetes gives before it kills. */
 const graceMs = 25_000
@@ -33,10 +35,12 @@ const downloadsMs = 15_000
 export type ServeOptions = {
   config: Config
   warnings: readonly string[]
+  /** Reads it again. */
+  load(): Loaded
   /** A line for people, on a terminal; null: there is none. */
   printLine: ((line: string) => void) | null
-  /** Called with the way to stop, as soon as there is one. */
-  onStarted(shutdown: Shutdown): void
+  /** Called with the ways to stop and to reload, as soon as there are. */
+  onStarted(shutdown: Shutdown, reloader: Pick<Reloader, 'reload'>): void
 }
 
 /** Resolves with the exit code. Throws a StartError when it cannot start. */
@@ -50,18 +54,17 @@ export async function serve(options: ServeOptions): Promise<number> {
   const memory = createSharedMemory(config)
   const { dependencies } = memory
   const watch = watchEventLoop({ sab: memory.lag, slot: memory.lagSlots.main })
-  const dependencyWatch = watchDependencies({ names: dependencies.names, report: dependencies.report, log })
-  const keyring = createKeyring()
-  const geo = {
-    city: await loadGeo('geo:city', config.geo.city, dependencies, log),
-    asn: await loadGeo('geo:asn', config.geo.asn, dependencies, log),
-  }
+  const dependencyWatch = watchDependencies({ names: dependencies.used, report: dependencies.report, log })
+  const keyring = await startKeyring(config, log)
+  let setGeo: (databases: GeoDatabases) => void = () => undefined
+  const geo = await startGeo(config, dependencies, (databases) => setGeo(databases), log)
+  const certificates = createCertificateStore({ config, folder: config.data, log })
   let tellKeys = (_keys: readonly string[]): void => undefined
   const tokenKeys = await findTokenKeys(config, folder, log, (keys) => tellKeys(keys))
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
   const pipeline = await createPipeline({
-    ...{ config, folder, boot, memory, geo, sessions, log },
+    ...{ config, folder, boot, memory, geo: geo.current(), sessions, log },
     keyring: keyring.memory,
   })
   reconnect = pipeline.reconnect
@@ -70,9 +73,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const enter = (state: ServingState): void => {
     serving = { state, since: new Date().toISOString() }
   }
+  const upstreamHosts = config.upstreams.map(({ host }) => host)
   const metrics = createMetrics({
     proxies: memory.proxyCounters,
-    upstreams: config.upstreams.map(({ host }) => host),
+    upstreams: () => upstreamHosts,
     shared: memory.counters,
     rings: pipeline.rings,
     log: pipeline.log,
@@ -80,46 +84,74 @@ export async function serve(options: ServeOptions): Promise<number> {
     dependencies,
     lag: () => readEventLoopLags({ sab: memory.lag, threads: memory.threads }),
     build: { version, node: process.versions.node },
-    geo: () =>
-      (['city', 'asn'] as const).flatMap((database) => {
-        const builtAtMs = geo[database]?.buildEpoch ?? null
-        return builtAtMs === null ? [] : [{ database, builtAtMs }]
-      }),
-    tls: readCertificateEnds(config.listen),
+    geo: geo.ages,
+    tls: certificates.ends,
   })
   let threadIds: readonly (number | null)[] = []
-  const redirectHosts = createRedirectHostList(config.upstreams.map(({ host }) => host))
+  const redirectHosts = createRedirectHostList(upstreamHosts)
   const admin = await createAdminServer({
     ...config.admin,
     metrics: metrics.render,
     metricsType: metrics.contentType,
     readiness: () => ({
       ...serving,
-      dependencies: Object.fromEntries(dependencies.names.map((name) => [name, dependencies.report(name)])),
+      dependencies: Object.fromEntries(dependencies.used().map((name) => [name, dependencies.report(name)])),
       sections: {
         listeners: config.listen.map(({ host, port, tls }) => ({ host, port, tls: tls !== null })),
+        certificates: { unusable: certificates.problems() },
         redirect_hosts: redirectHosts.describe(),
         log: describeLog(pipeline.log()),
+        geo: geo.report(),
+        pseudonym_keys: keyring.describe(),
         threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
     }),
     log,
   })
+  const block = await compileBlock(config.block, geo.current())
   const proxies = await startProxyThreads({
     data: memory.rings.map(({ number, sab }, index) => ({
       config,
+      certificates: certificates.current(),
+      upstreamRoom: memory.upstreamRoom,
       number,
       tokenKeys: tokenKeys.keys(),
       ring: sab,
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
       dependencies: { names: dependencies.names, sab: dependencies.sab },
+      block,
     })),
     onManifest: pipeline.keepManifest,
     onRedirectHost: redirectHosts.see,
     log,
   })
   threadIds = proxies.ids
+  setGeo = (databases) => {
+    pipeline.setGeo(databases)
+    compileBlock(config.block, databases).then(proxies.setBlock, (error: unknown) =>
+      log.error({ err: error }, 'who is blocked could not be told anew'),
+    )
+  }
+  // What changed while everything started.
+  setGeo(geo.current())
+  const reloader = createReloader({
+    config: options.config,
+    load: options.load,
+    tables: tablesOf(config),
+    upstreamRoom: memory.upstreamRoom,
+    certificates,
+    proxies,
+    prepare(tables) {
+      pipeline.setNames(tables)
+      upstreamHosts.splice(0, upstreamHosts.length, ...tables.upstreams.map(({ host }) => host))
+      for (const host of upstreamHosts) dependencies.add(`upstream:${host}`)
+      const used = new Set(tables.active.upstreams.map((index) => upstreamHosts[index]))
+      dependencies.retire(upstreamHosts.filter((host) => !used.has(host)).map((host) => `upstream:${host}`))
+    },
+    count: (result) => memory.counters.add('waybill_config_reloads_total', [result]),
+    log,
+  })
   tellKeys = proxies.setTokenKeys
   tellKeys(tokenKeys.keys())
   enter('serving')
@@ -146,6 +178,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         name: 'downloads',
         async run(deadlineMs, hurry) {
           enter('stopping')
+          reloader.close()
           // Those that are cut off leave their records, so the end of the threads is waited for all the same.
           hurry.addEventListener('abort', proxies.hurry, { once: true })
           await proxies.stop(Math.min(deadlineMs, downloadsMs))
@@ -166,14 +199,16 @@ export async function serve(options: ServeOptions): Promise<number> {
           await admin.close()
           watch.close()
           dependencyWatch.close()
+          geo.close()
           keyring.close()
+          certificates.close()
           tokenKeys.close()
           folder.release()
         },
       },
     ],
   })
-  options.onStarted(shutdown)
+  options.onStarted(shutdown, reloader)
   return shutdown.done
 }
 
@@ -193,11 +228,6 @@ function warnUnless(log: Logger, fine: boolean, message: string): void {
   if (!fine) log.warn({}, message)
 }
 
-/** `host:port`, with brackets around IPv6. */
-function authority(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
-
 /** Every port is free and known: a 0 has become a number. */
 async function takePorts(config: Config): Promise<Config> {
   const take = async (key: string, host: string, port: number): Promise<number> => {
@@ -215,40 +245,6 @@ async function takePorts(config: Config): Promise<Config> {
   }
   const admin = { ...config.admin, port: await take('admin', config.admin.host, config.admin.port) }
   return { ...config, listen, admin }
-}
-
-/** A database that cannot be used costs its fields, never the service. */
-async function loadGeo(
-  name: string,
-  path: string | null,
-  dependencies: DependencyStates,
-  log: Logger,
-): Promise<GeoDatabase | null> {
-  if (path === null) return null
-  // Nobody tries it again: it is down with the first failure.
-  const circuit = dependencies.circuit(name, { threshold: 1 })
-  const loaded = await loadDatabase(path)
-  if (!('error' in loaded)) {
-    circuit.succeeded()
-    return loaded
-  }
-  circuit.failed(dependencyReason('protocol'))
-  log.error({ database: name }, `${path} ${loaded.error}: served without it`)
-  return null
-}
-
-async function findTokenKeys(
-  config: Config,
-  folder: DataFolder,
-  log: Logger,
-  onKeys: (keys: readonly string[]) => void,
-): Promise<TokenKeys> {
-  try {
-    return await startTokenKeys({ config, log, onKeys })
-  } catch (error) {
-    folder.release()
-    throw error
-  }
 }
 
 async function startSessions(

@@ -18,6 +18,8 @@ export type SharedMemory = {
   rings: Ring[]
   /** Hot-path counters, one memory for each proxy thread. */
   proxyCounters: SharedArrayBuffer[]
+  /** How many upstreams there may ever be. */
+  upstreamRoom: number
   counters: SharedCounters<SharedMetricName>
   dependencies: DependencyStates
   /** See workers/log-status.ts. */
@@ -33,7 +35,11 @@ const ringBytes = 16 * 1024 * 1024
 /** Rows beyond the pool's size, for workers that come before those they replace are buried. */
 const spareRows = 8
 
+/** Upstreams that configs may bring while the process runs; counters of one take 500 bytes a thread. */
+const spareUpstreams = 512
+
 export function createSharedMemory(config: Config): SharedMemory {
+  const upstreamRoom = config.upstreams.length + spareUpstreams
   const proxies = config.threads.proxy
   const workerRows = config.threads.workers.max + spareRows
   const threads = [
@@ -47,9 +53,10 @@ export function createSharedMemory(config: Config): SharedMemory {
       const sab = createRingBuffer(ringBytes)
       return { number, sab, reader: createRingReader(sab, { timestampOffset: startMsOffset }) }
     }),
-    proxyCounters: repeat(proxies, () => createCountersMemory(config.upstreams.length)),
+    proxyCounters: repeat(proxies, () => createCountersMemory(upstreamRoom)),
+    upstreamRoom,
     counters: createSharedCounters(sharedMetrics),
-    dependencies: createDependencyStates(dependencyNames(config)),
+    dependencies: createDependencyStates(dependencyNames(config), spareUpstreams),
     status: createLogStatus(workerRows),
     lag: createEventLoopMemory(threads.length),
     threads,
@@ -63,6 +70,8 @@ function dependencyNames(config: Config): string[] {
   if (config.kafka) names.push('kafka')
   if (config.geo.city !== null) names.push('geo:city')
   if (config.geo.asn !== null) names.push('geo:asn')
+  if (config.geo.company !== null) names.push('geo:company')
+  if (config.geo.overrides !== null) names.push('geo:overrides')
   return [...names, ...new Set(config.upstreams.map(({ host }) => `upstream:${host}`))]
 }
 

@@ -15,12 +15,18 @@ export class StartError extends Error {
 export type ProxyThreads = {
   /** Ids of the operating system, in the order of the threads; null where it is not known. */
   ids: readonly (number | null)[]
+  /** What could not be done, of each thread; resolves when all have done it. */
+  update(
+    change: Pick<Extract<ProxyCommand, { type: 'update' }>, 'update' | 'certificates'>,
+  ): Promise<string[]>
   /** Resolves when all have ended; `deadlineMs` is what running requests get. */
   stop(deadlineMs: number): Promise<void>
   /** In hex, the first signs. */
   setTokenKeys(keys: readonly string[]): void
   /** Takes the rest of that time away. */
   hurry(): void
+  /** Who is refused from now on. */
+  setBlock(block: SharedArrayBuffer | null): void
 }
 
 export async function startProxyThreads(options: {
@@ -35,12 +41,20 @@ export async function startProxyThreads(options: {
       workerData,
       name: `proxy-${workerData.number}`,
     })
-    const exited = new Promise<void>((resolve) => worker.on('exit', () => resolve()))
+    /** Those who wait for an answer to an update, in the order that they asked. */
+    const updated: ((error: string | null) => void)[] = []
+    const exited = new Promise<void>((resolve) =>
+      worker.on('exit', () => {
+        for (const settle of updated.splice(0)) settle(null)
+        resolve()
+      }),
+    )
     const listening = new Promise<number | null>((resolve, reject) => {
       worker.on('message', (message: ProxyMessage) => {
         if (message.type === 'listening') resolve(message.threadId)
         else if (message.type === 'failed') reject(new StartError(message.message))
         else if (message.type === 'manifest') options.onManifest(message.notice)
+        else if (message.type === 'updated') updated.shift()?.(message.error)
         else if (message.type === 'redirect-host')
           options.onRedirectHost(message.upstream, message.host, message.seenMs)
         else if (message.cutOff > 0) options.log.warn({ cutOff: message.cutOff }, 'requests were cut off')
@@ -48,7 +62,7 @@ export async function startProxyThreads(options: {
       worker.on('error', reject)
       worker.on('exit', () => reject(new StartError('a proxy thread ended while it started')))
     })
-    return { worker, exited, listening }
+    return { worker, exited, listening, updated }
   })
   const command = (message: ProxyCommand): void => {
     for (const { worker } of threads) worker.postMessage(message)
@@ -60,11 +74,20 @@ export async function startProxyThreads(options: {
   }
   try {
     const ids = await Promise.all(threads.map(({ listening }) => listening))
+    const update: ProxyThreads['update'] = async (change) => {
+      const errors = threads.map(({ worker, updated }) => {
+        worker.postMessage({ type: 'update', ...change } satisfies ProxyCommand)
+        return new Promise<string | null>((resolve) => updated.push(resolve))
+      })
+      return (await Promise.all(errors)).filter((error) => error !== null)
+    }
     return {
       ids,
+      update,
       stop,
       setTokenKeys: (keys) => command({ type: 'token-keys', keys }),
       hurry: () => tell(0),
+      setBlock: (block) => command({ type: 'block', block }),
     }
   } catch (error) {
     await stop(0)

@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort, parentPort, threadId } from 'node:wor
 import { workerData } from 'piscina'
 import type { Config } from './config/types.ts'
 import { createLogWriter } from './log/writer.ts'
+import { type NameTable, type PackedNames, unpackNames } from './name-table.ts'
 import { type Caller, createCaller } from './ops/calls.ts'
 import { attachDependencyStates } from './ops/dependencies.ts'
 import { dependencyReasonOf } from './ops/dependency-reasons.ts'
@@ -17,9 +18,10 @@ import type { LogEntry } from './record/events.ts'
 import { createRedisStore } from './sessionizer/redis-store.ts'
 import { createBatchTask } from './workers/batch.ts'
 import type { EntryFilter } from './workers/delivery-send.ts'
-import { enrichmentSteps } from './workers/enrichment-steps.ts'
+import { type EnrichmentServices, enrichmentSteps } from './workers/enrichment-steps.ts'
 import { createGeoLookup } from './workers/geo.ts'
-import type { GeoDatabase } from './workers/geo-database.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
+import { createKeyCarry } from './workers/key-carry.ts'
 import { createKeyReader } from './workers/key-reader.ts'
 import { claimStatusRow, writeStatus } from './workers/log-status.ts'
 import { parseManifest } from './workers/manifest-graph.ts'
@@ -36,7 +38,7 @@ export type WorkerThreadData = {
   logDirectory: string
   segmentBytes: number
   keyring: SharedArrayBuffer
-  geo: { city: GeoDatabase | null; asn: GeoDatabase | null }
+  geo: GeoDatabases
   status: SharedArrayBuffer
   counters: SharedArrayBuffer
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
@@ -46,7 +48,16 @@ export type WorkerThreadData = {
 
 export type WorkerTask =
   /** `cutMs`: when the dispatcher cut it, on the clock that all threads share (timeOrigin + now). */
-  | { type: 'batch'; cutMs: number; ring: number; sab: SharedArrayBuffer; from: number; to: number }
+  | {
+      type: 'batch'
+      cutMs: number
+      ring: number
+      sab: SharedArrayBuffer
+      from: number
+      to: number
+      /** What the records' indexes stand for; never older than the records. */
+      names: PackedNames
+    }
   | { type: 'manifest'; digest: string; mediaType: string; bytes: Uint8Array }
 
 /** The worker's first message. */
@@ -57,6 +68,8 @@ export type WorkerCommand =
   | { type: 'sessions'; port: MessagePort }
   /** Deliver what a dead worker left. */
   | { type: 'adopt'; stream: string }
+  /** Databases that were loaded since; batches from now on look things up in them. */
+  | { type: 'geo'; geo: GeoDatabases }
   | { type: 'drain'; deadlineMs: number }
 export type WorkerReply =
   | { type: 'adopted'; stream: string }
@@ -170,20 +183,21 @@ function append(
 }
 
 const keys = createKeyReader(data.keyring)
-const runBatch = createBatchTask({
-  steps: enrichmentSteps,
-  services: {
-    domains: config.domains,
-    upstreams: config.upstreams,
-    node: data.node,
-    keyScope: 'node',
-    parseUserAgent: createUserAgentParser(),
-    geo: createGeoLookup({ ...data.geo, detail: config.geo.detail }),
-    pseudonymize: createPseudonymizer(keys),
+let names: NameTable = { domains: [], upstreams: [] }
+let namesVersion = -1
+const services: EnrichmentServices = {
+  get domains() {
+    return names.domains
   },
-  boot: data.boot,
-  append,
-})
+  get upstreams() {
+    return names.upstreams
+  },
+  node: data.node,
+  parseUserAgent: createUserAgentParser(),
+  geo: createGeoLookup({ ...data.geo, detail: config.geo.detail }),
+  pseudonymize: createPseudonymizer(keys, createKeyCarry(data.keyring, config.sessions.idleMs)),
+}
+const runBatch = createBatchTask({ steps: enrichmentSteps, services, boot: data.boot, append })
 
 function keepManifest(bytes: Uint8Array, mediaType: string, digest: string): void {
   const manifest = parseManifest(bytes, mediaType, digest)
@@ -235,6 +249,8 @@ control.on('message', (command: WorkerCommand) => {
   if (command.type === 'sessions') {
     sessionThread?.close()
     sessionThread = createCaller(command.port, { timeoutMs: sendTimeoutMs, maxPending: 64 })
+  } else if (command.type === 'geo') {
+    services.geo = createGeoLookup({ ...command.geo, detail: config.geo.detail })
   } else if (command.type === 'adopt') {
     takeOver(command.stream, reply)
   } else {
@@ -253,6 +269,10 @@ main.postMessage(hello, [mainControl])
 export default async function run(task: WorkerTask): Promise<unknown> {
   if (task.type === 'batch') {
     const startedMs = performance.timeOrigin + performance.now()
+    if (task.names.version !== namesVersion) {
+      names = unpackNames(task.names)
+      namesVersion = task.names.version
+    }
     counters.observe('waybill_workers_batch_wait_seconds', Math.max(0, startedMs - task.cutMs) / 1000)
     try {
       return await runBatch(task)

@@ -23,7 +23,14 @@ export type Circuit = {
 export type DependencyStates = {
   /** To be handed to other threads, which attach with the same names. */
   sab: SharedArrayBuffer
+  /** All that there ever were, in the order of their slots. */
   names: readonly string[]
+  /** Takes a slot for a new name, the next one: every thread must add the same names in the same order. false: none is left. */
+  add(name: string): boolean
+  /** Names that nobody uses any more; told of no longer, until they are left out of another call. */
+  retire(names: readonly string[]): void
+  /** `names` without those retired. */
+  used(): readonly string[]
   circuit(name: string, options?: Partial<CircuitOptions>): Circuit
   report(name: string): DependencyReport
 }
@@ -66,19 +73,22 @@ const longs = bytesEach / 8
 const retryAtSlot = 4
 const sinceSlot = 5
 
-export function createDependencyStates(names: readonly string[]): DependencyStates {
-  const states = attachDependencyStates(names, new SharedArrayBuffer(names.length * bytesEach))
+/** `spare`: slots for names that are added later. */
+export function createDependencyStates(names: readonly string[], spare = 0): DependencyStates {
+  const slots = names.length + spare
+  const states = attachDependencyStates(names, new SharedArrayBuffer(slots * bytesEach))
   const times = new BigInt64Array(states.sab)
   const startedAt = BigInt(Date.now())
   // Publishes to readers of `report`; no other thread has the memory yet.
-  for (let at = 0; at < names.length; at += 1) Atomics.store(times, at * longs + sinceSlot, startedAt)
+  for (let at = 0; at < slots; at += 1) Atomics.store(times, at * longs + sinceSlot, startedAt)
   return states
 }
 
-/** The same states in another thread; `names` as given to `createDependencyStates`. */
-export function attachDependencyStates(names: readonly string[], sab: SharedArrayBuffer): DependencyStates {
-  if (sab.byteLength !== names.length * bytesEach)
-    throw new RangeError('not the memory of these dependencies')
+/** The same states in another thread; `names` as `DependencyStates.names` was at any time. */
+export function attachDependencyStates(given: readonly string[], sab: SharedArrayBuffer): DependencyStates {
+  if (sab.byteLength < given.length * bytesEach) throw new RangeError('not the memory of these dependencies')
+  const names = [...given]
+  let retired: readonly string[] = []
   const words = new Int32Array(sab)
   const times = new BigInt64Array(sab)
   const indexOf = (name: string): number => {
@@ -89,6 +99,16 @@ export function attachDependencyStates(names: readonly string[], sab: SharedArra
   return {
     sab,
     names,
+    add(name) {
+      if (names.includes(name)) return true
+      if (sab.byteLength < (names.length + 1) * bytesEach) return false
+      names.push(name)
+      return true
+    },
+    retire(gone) {
+      retired = gone
+    },
+    used: () => (retired.length === 0 ? names : names.filter((name) => !retired.includes(name))),
     circuit: (name, options) => createCircuit(words, times, indexOf(name), { ...defaults, ...options }),
     report(name) {
       const at = indexOf(name)

@@ -14,7 +14,7 @@ function createFixture() {
       lines.push(`${level} ${dependency} ${why} ${message}`)
     }
   const watch = watchDependencies({
-    names: ['redis', 'kafka'],
+    names: () => ['redis', 'kafka'],
     report(name) {
       const state = reports.get(name) ?? 'ok'
       return { state, since: '2026-01-01T00:00:00.000Z', why: state === 'ok' ? null : 'connect' }

@@ -14,7 +14,7 @@ const quietMs = 60_000
 const lookEveryMs = 500
 
 export function watchDependencies(options: {
-  names: readonly string[]
+  names(): readonly string[]
   report(name: string): DependencyReport
   log: Log
   /** Monotonic, ms. */
@@ -25,7 +25,7 @@ export function watchDependencies(options: {
   const told = new Map<string, { state: DependencyReport['state']; lastMs: Map<string, number> }>()
 
   const look = (): void => {
-    for (const name of names) {
+    for (const name of names()) {
       const { state, since, why } = options.report(name)
       const known = told.get(name) ?? { state: 'ok', lastMs: new Map() }
       told.set(name, known)

@@ -41,11 +41,13 @@ const contract = {
   waybill_dependency_up: ['gauge', 'name'],
   waybill_geo_age_seconds: ['gauge', 'database'],
   waybill_tls_certificate_expiry_seconds: ['gauge', 'host'],
+  waybill_config_reloads_total: ['counter', 'result'],
   waybill_eventloop_lag_seconds: ['gauge', 'thread'],
   waybill_build_info: ['gauge', 'version node'],
 } as const
 /** Ours beyond the contract: every drop is counted. */
 const additions = {
+  waybill_proxy_unrecorded_requests_total: ['counter', 'reason'],
   waybill_log_dropped_records_total: ['counter', 'reason'],
   waybill_proxy_refused_total: ['counter', 'reason'],
   waybill_sessions_late_facts_total: ['counter', ''],
@@ -61,7 +63,7 @@ function createFixture() {
   const state = { records: 5, lag: [{ thread: 'main', lagSeconds: 0.25 }] }
   const metrics = createMetrics({
     proxies: [sab],
-    upstreams: ['registry.example'],
+    upstreams: () => ['registry.example'],
     shared,
     rings: () => [
       { records: state.records, dropped: { full: 2 }, usedRatio: 0.25, oldestMs: 1500 },

@@ -33,13 +33,13 @@ export type LogState = {
 export type MetricSources = {
   /** Counter memories of the proxy threads (`createCountersMemory`). */
   proxies: readonly SharedArrayBuffer[]
-  /** Host label of each `Config.upstreams`. */
-  upstreams: readonly string[]
+  /** Host label of each upstream there ever was, by index. */
+  upstreams: () => readonly string[]
   shared: SharedCounters<SharedMetricName>
   rings: () => readonly RingState[]
   log: () => LogState
   workers: () => { count: number; busy: number }
-  dependencies: { names: readonly string[]; report(name: string): DependencyReport }
+  dependencies: { used(): readonly string[]; report(name: string): DependencyReport }
   lag: () => readonly ThreadLag[]
   build: { version: string; node: string }
   /** Build date (Unix ms) of each geo database in use. */
@@ -56,13 +56,13 @@ export type Metrics = {
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry()
   // Summed once a scrape: several metrics read from it.
-  let totals = sumCounters(sources.proxies, sources.upstreams)
+  let totals = sumCounters(sources.proxies, sources.upstreams())
   for (const definition of defineMetrics(sources, () => totals)) addMetric(registry, definition)
   collectDefaultMetrics({ register: registry })
   return {
     contentType: registry.contentType,
     render() {
-      totals = sumCounters(sources.proxies, sources.upstreams)
+      totals = sumCounters(sources.proxies, sources.upstreams())
       return registry.metrics()
     },
   }
@@ -170,7 +170,7 @@ function stateMetrics({ dependencies, lag, build, geo, tls }: MetricSources): Me
       help: '1 while the dependency is used, 0 while it is down and only probed.',
       labelNames: ['name'],
       collect: () =>
-        dependencies.names.map((name) => ({
+        dependencies.used().map((name) => ({
           labels: { name },
           value: dependencies.report(name).state === 'down' ? 0 : 1,
         })),

@@ -111,6 +111,11 @@ export const sharedMetrics = {
     delayBounds,
     microseconds,
   ),
+  waybill_config_reloads_total: counter(
+    'Configs that were read again on SIGHUP, by what came of it.',
+    ['result'],
+    [['ok'], ['refused'], ['failed']],
+  ),
   waybill_dead_letters_total: counter(
     'Records set aside because no worker could handle them, by reason.',
     ['reason'],

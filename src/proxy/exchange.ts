@@ -52,7 +52,7 @@ export type Exchange = {
   readonly fallback: { upstream: number; upstreamRepository: string } | null
   /** Names what the route serves, wherever it comes from: one for all its clients, so caches are keyed by it. */
   readonly scope: string
-  /** It reached a route; what did not is counted in metrics, and leaves no record. */
+  /** It reached a route of a domain that is recorded; else it is counted in metrics, and leaves no record. */
   readonly isRecorded: boolean
   /** Monotonic ms of the start. */
   readonly startedMs: number

@@ -70,7 +70,7 @@ export function createManifests(options: ManifestOptions): Manifests {
 
   const serveCached = (exchange: Exchange, entry: CachedManifest, isStale: boolean): void => {
     const nowMs = performance.now()
-    if (nowMs - entry.announcedMs >= announceEveryMs) {
+    if (exchange.isRecorded && nowMs - entry.announcedMs >= announceEveryMs) {
       entry.announcedMs = nowMs
       options.announce({ digest: entry.digest, mediaType: entry.mediaType, bytes: entry.bytes })
     }

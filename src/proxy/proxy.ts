@@ -5,25 +5,33 @@
 import type { Domain } from '../config/types.ts'
 import { createAdmission, createOpenRate } from './admission.ts'
 import { createBlobs } from './blobs.ts'
-import { canonicalAddress, createTrustedProxies } from './client-address.ts'
+import { createBlock } from './block.ts'
+import { canonicalAddress, createTrustedProxies, type TrustedProxies } from './client-address.ts'
 import { localErrors } from './errors.ts'
 import { createExchanges } from './exchange.ts'
 import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
 import { createPassages } from './passages.ts'
 import { createPassthrough } from './passthrough.ts'
+import { createPrivacyPage } from './privacy-page.ts'
 import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
 import { sendError } from './respond.ts'
 import { createRouteTable } from './route.ts'
 import { createServer } from './server.ts'
 import { createTokens } from './tokens.ts'
-import type { Log, ProxyOptions } from './types.ts'
+import type { Certificates, Log, ProxyOptions, ProxyUpdate } from './types.ts'
 import { createUpstreams } from './upstream.ts'
 
 export type Proxy = {
+  /** Who is refused from now on. */
+  setBlock(memory: SharedArrayBuffer | null): void
   /** New connections are refused, `/readyz` fails; requests in flight go on. */
   stopListening(): void
+  /** From the next request on; those in flight go on as they began. */
+  update(update: ProxyUpdate): void
+  /** From the next connection on. Throws when one of the listeners' own cannot be used: then nothing changes. */
+  replaceCertificates(certificates: Certificates): void
   /** 32 bytes in hex each, the first signs. */
   setTokenKeys(keys: readonly string[]): void
   /** Requests in flight. */
@@ -42,14 +50,33 @@ const openWindowMs = 15_000
 const forwardedWarningMs = 3_600_000
 
 export async function createProxy(options: ProxyOptions): Promise<Proxy> {
-  const { config, counters, threads } = options
-  const { limits } = config
+  const { counters, threads } = options
+  const { limits } = options.config
+  // The parts hold on to these arrays, and `update` changes what is in them.
+  const config = {
+    ...options.config,
+    domains: [...options.config.domains],
+    upstreams: [...options.config.upstreams],
+    redirectHosts: [...options.config.redirectHosts],
+  }
+  const origins = config.upstreams.map(({ origin }) => origin)
+  const rangesOf = ({
+    trustedProxies,
+    streamRanges,
+  }: Pick<ProxyUpdate, 'trustedProxies' | 'streamRanges'>) => ({
+    trusted: createTrustedProxies(trustedProxies),
+    streamed: createTrustedProxies(streamRanges ?? []),
+  })
+  let ranges = rangesOf(config)
+  const proxies: TrustedProxies = { trusts: (address) => ranges.trusted.trusts(address) }
+  const own = ownHosts(config.domains)
   let stopping = false
+  let block = createBlock(options.block)
+  let privacy = createPrivacyPage(config)
   const ofThread = (limit: number): number => Math.max(1, Math.floor(limit / threads))
   const maxConnections = ofThread(limits.connections)
   const perClient = Math.max(1, Math.ceil(limits.connectionsPerClient / threads))
   const admission = createAdmission(perClient)
-  const proxies = createTrustedProxies(config.trustedProxies)
   const exchanges = createExchanges({
     counters,
     records: options.records,
@@ -61,7 +88,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     },
     leave: admission.leave,
   })
-  const upstreams = createUpstreams(options)
+  const upstreams = createUpstreams({ ...options, config })
   const relay: RelayOptions = {
     exchanges,
     minRateBytes: limits.minRateBytes,
@@ -71,15 +98,17 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   }
   const tokens = createTokens(options.tokenKeys)
   const routes = createRouteTable(config)
-  const passthrough = createPassthrough({ ...options, exchanges, upstreams, relay, routes })
+  const passthrough = createPassthrough({ ...options, config, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
     routes,
     passthrough,
     proxies,
     admission,
+    privacy: () => privacy,
+    block: () => block,
     warnForwarded: createForwardedWarning(options.log),
-    streamRanges: createTrustedProxies(config.streamRanges),
+    streamRanges: { trusts: (address) => ranges.streamed.trusts(address) },
     tokens,
     exchanges,
     upstreams,
@@ -96,9 +125,9 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       exchanges,
       upstreams,
       relay,
-      origins: config.upstreams.map(({ origin }) => origin),
+      origins,
       redirectHosts: config.redirectHosts,
-      ownHosts: ownHosts(config.domains),
+      ownHosts: own,
       seenHosts: createRedirectHosts({ report: options.reportRedirectHost, now: Date.now }),
     }),
     relay,
@@ -136,8 +165,10 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     })
   }
 
-  const server = await createServer({
-    listen: config.listen,
+  const certificates = options.certificates ?? certificatesOf(config)
+  const opening = createServer({
+    listen: config.listen.map((each, index) => ({ ...each, tls: certificates.listen[index] ?? null })),
+    names: certificates.names,
     passages: config.proxyProtocol ? openPassages() : null,
     handler: {
       request: front.request,
@@ -148,7 +179,33 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       failed: (error) => options.log.error({ err: error }, 'a request could not be answered'),
     },
   })
+  const server = await opening.catch(async (error) => {
+    // What is left running would keep the thread, and with it the process, from ending.
+    exchanges.close()
+    await upstreams.close()
+    throw error
+  })
   return {
+    setBlock(memory) {
+      block = createBlock(memory)
+    },
+    update(update) {
+      // New upstreams before the routes that name them.
+      replaceAll(config.upstreams, update.upstreams)
+      replaceAll(
+        origins,
+        update.upstreams.map(({ origin }) => origin),
+      )
+      replaceAll(config.redirectHosts, update.redirectHosts)
+      upstreams.update()
+      ranges = rangesOf(update)
+      replaceAll(config.domains, update.domains)
+      // All that there ever were, as clients may still know them.
+      replaceAll(own, ownHosts(config.domains))
+      routes.replace(config, update.active.domains)
+      privacy = createPrivacyPage(config)
+    },
+    replaceCertificates: ({ listen, names }) => server.replaceCertificates(listen, names),
     stopListening() {
       stopping = true
       server.stopListening()
@@ -163,6 +220,16 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   }
 }
 
+function replaceAll<Value>(list: Value[], values: readonly Value[]): void {
+  list.splice(0, list.length, ...values)
+}
+
+function certificatesOf({ listen, domains }: ProxyOptions['config']): Certificates {
+  return {
+    listen: listen.map(({ tls }) => tls),
+    names: domains.flatMap(({ host, tls }) => (host === null || !tls ? [] : [{ host, ...tls }])),
+  }
+}
 /** Once an hour at most, and without an address: the operator alone can know whether that proxy is his. */
 function createForwardedWarning(log: Log): () => void {
   let warnedMs = Number.NEGATIVE_INFINITY

@@ -1,7 +1,9 @@
 /**
  * The only user of uWebSockets.js: listeners, connections, and the reading of a request's head.
  */
+
 import uWS from 'uWebSockets.js'
+import { statSync } from 'node:fs'
 import type { Listener } from '../config/types.ts'
 import type { Downstream } from './exchange.ts'
 import type { Passages } from './passages.ts'
@@ -35,7 +37,15 @@ export type Handler<Held> = {
   failed(error: unknown): void
 }
 
+/** Shown to clients that ask for `host` (SNI), `*.` before a suffix. */
+export type NameCertificate = { host: string; cert: string; key: string }
+
 export type Server = {
+  /**
+   * Shows other certificates from the next connection on: `listen`, in the order of the start, those of the
+   * listeners themselves. Throws when one cannot be used, and nothing changes then.
+   */
+  replaceCertificates(listen: readonly Listener['tls'][], names: readonly NameCertificate[]): void
   /** No new connections; those that stand go on. */
   stopListening(): void
   /** Ends every connection. */
@@ -48,6 +58,7 @@ export type Server = {
  */
 export async function createServer<Held>(options: {
   listen: readonly Listener[]
+  names: readonly NameCertificate[]
   passages: Passages | null
   handler: Handler<Held>
 }): Promise<Server> {
@@ -56,20 +67,24 @@ export async function createServer<Held>(options: {
   const { handler, passages } = options
   let connections = 0
   const sockets: uWS.us_listen_socket[] = []
-  const apps: uWS.TemplatedApp[] = []
+  const apps = new Set<uWS.TemplatedApp>()
+  const doors: { acceptor: ParentApp; room: Room }[] = []
 
-  for (const { host, port, tls } of options.listen) {
-    const app = tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App()
-    apps.push(app)
+  const openRoom = (tls: Listener['tls'], names: readonly NameCertificate[]): Room => {
+    if (tls) refuseUnservable({ host: 'a listener', ...tls })
+    const app = (tls ? uWS.SSLApp(certificateOf(tls)) : uWS.App()) as ParentApp
+    const room: Room = { app, open: 0, isLeft: false }
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     app.filter((res, count) => {
       const opened = Number(count) > 0
       connections += opened ? 1 : -1
+      room.open += opened ? 1 : -1
       if (opened) handler.connectionOpened()
       else handler.connectionClosed()
       if (opened && passages === null && !handler.admits(res.getRemoteAddress(), connections)) res.close()
+      if (room.isLeft && room.open === 0) setImmediate(tryRetire, room)
     })
-    app.any('/*', (res, req) => {
+    const serve = (res: uWS.HttpResponse, req: uWS.HttpRequest): void => {
       // Nothing may be thrown out of here: uWebSockets.js would end the process (std::terminate).
       try {
         const head = readHead(res, req, tls !== null)
@@ -81,25 +96,110 @@ export async function createServer<Held>(options: {
         handler.failed(error)
         tryClose(res)
       }
-    })
+    }
+    app.any('/*', serve)
+    for (const name of names) {
+      refuseUnservable(name)
+      app.addServerName(name.host, certificateOf(name))
+      // Each name has routes of its own.
+      app.domain(name.host).any('/*', serve)
+    }
+    apps.add(app)
+    return room
+  }
+  const tryRetire = ({ app, open }: Room): void => {
+    if (open === 0 && apps.delete(app)) app.close()
+  }
+
+  const open = async (app: uWS.TemplatedApp, host: string, port: number): Promise<void> => {
     if (passages === null) {
       sockets.push(await listen(app, host, port))
-    } else {
-      const inner = await listen(app, '127.0.0.1', 0)
-      sockets.push(inner)
-      await passages.listen(host, port, uWS.us_socket_local_port(inner))
+      return
     }
+    const inner = await listen(app, '127.0.0.1', 0)
+    sockets.push(inner)
+    await passages.listen(host, port, uWS.us_socket_local_port(inner))
+  }
+
+  for (const { host, port, tls } of options.listen) {
+    const room = openRoom(tls, tls ? options.names : [])
+    if (!tls) {
+      await open(room.app, host, port)
+      continue
+    }
+    // removeServerName of 20.51 frees the routes that open connections of the name still use (the process ends),
+    // and the certificate of an app cannot be changed at all. So one app listens and hands every connection to
+    // another one, which can be replaced as a whole; the old one serves on those that it has.
+    const acceptor = uWS.SSLApp(certificateOf(tls)) as ParentApp
+    apps.add(acceptor)
+    acceptor.addChildAppDescriptor(room.app.getDescriptor())
+    doors.push({ acceptor, room })
+    await open(acceptor, host, port)
   }
   return {
+    replaceCertificates(listeners, names) {
+      const pairs = listeners.filter((tls) => tls !== null)
+      const rooms: Room[] = []
+      try {
+        for (const index of doors.keys()) rooms.push(openRoom(pairs[index] ?? null, names))
+      } catch (error) {
+        for (const room of rooms) tryRetire(room)
+        throw error
+      }
+      for (const [index, door] of doors.entries()) {
+        const [room, left] = [rooms[index] as Room, door.room]
+        door.acceptor.addChildAppDescriptor(room.app.getDescriptor())
+        door.acceptor.removeChildAppDescriptor(left.app.getDescriptor())
+        door.room = room
+        left.isLeft = true
+        // A connection that was accepted before may still be on its way into it, by the next turn of the loop.
+        setTimeout(tryRetire, handOverMs, left).unref()
+      }
+    },
     stopListening() {
       passages?.stopListening()
       for (const socket of sockets.splice(0)) uWS.us_listen_socket_close(socket)
     },
     close() {
       passages?.close()
-      for (const app of apps.splice(0)) app.close()
+      for (const app of apps) app.close()
+      apps.clear()
     },
   }
+}
+
+/** What the types of uWebSockets.js leave out; made for handing connections to apps of other threads. */
+type ParentApp = uWS.TemplatedApp & {
+  getDescriptor(): unknown
+  addChildAppDescriptor(descriptor: unknown): void
+  removeChildAppDescriptor(descriptor: unknown): void
+}
+
+/** An app and its connections. `isLeft`: no more come. */
+type Room = { app: ParentApp; open: number; isLeft: boolean }
+
+const handOverMs = 1000
+
+/** Files that were tried: an app that is closed gives its 36 KB back never. */
+const servable = new Set<string>()
+
+/** addServerName passes over what it cannot use without a word, and clients would get another certificate. */
+function refuseUnservable(name: NameCertificate): void {
+  try {
+    const id = [name.cert, name.key].map((path) => {
+      const { dev, ino, size, ctimeMs } = statSync(path)
+      return [dev, ino, size, ctimeMs].join(':')
+    })
+    if (servable.has(id.join(' '))) return
+    uWS.SSLApp(certificateOf(name)).close()
+    servable.add(id.join(' '))
+  } catch {
+    throw new Error(`the certificate of ${name.host} cannot be served`)
+  }
+}
+
+function certificateOf({ cert, key }: { cert: string; key: string }): uWS.AppOptions {
+  return { cert_file_name: cert, key_file_name: key }
 }
 
 /** Puts in whom the passage let in; false: nobody did, it is another program of this host. */

@@ -15,8 +15,18 @@ export type UpstreamErrorReason =
   | 'admission'
   | 'other'
 
-/** Why a client was turned away by a limit, or by the rules of the PROXY protocol. */
-export type RefusalReason = 'connections' | 'client_connections' | 'client_requests' | 'proxy_header'
+/** Why a client was turned away: by a limit, the rules of the PROXY protocol, or `block` in the config. */
+export type RefusalReason =
+  | 'connections'
+  | 'client_connections'
+  | 'client_requests'
+  | 'proxy_header'
+  | 'blocked_range'
+  | 'blocked_asn'
+  | 'blocked_company'
+  | 'blocked_country'
+
+export type UnrecordedReason = 'do_not_track' | 'global_privacy_control' | 'recording_off'
 
 /** Hot-path counters; see `src/ops/counters.ts` for what each means. */
 export type ProxyCounters = {
@@ -33,6 +43,8 @@ export type ProxyCounters = {
   connectionClosed(): void
   countUntrustedForwarded(): void
   countRefusal(reason: RefusalReason): void
+  /** A request was served and is not recorded. */
+  countUnrecorded(reason: UnrecordedReason): void
   countUpstream(index: number, status: number, durationMs: number): void
   countUpstreamError(index: number, reason: UpstreamErrorReason): void
   setRatelimitRemaining(index: number, remaining: number, nowMs: number): void
@@ -49,13 +61,32 @@ export type ManifestNotice = { digest: string; mediaType: string; bytes: Uint8Ar
 
 export type Log = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>
 
+/** A certificate for each name (SNI), and those of the listeners in their order. */
+export type Certificates = {
+  listen: readonly Config['listen'][number]['tls'][]
+  names: readonly { host: string; cert: string; key: string }[]
+}
+
+/** What can change while requests are served. Indexes of before stay what they were. */
+export type ProxyUpdate = Pick<
+  Config,
+  'domains' | 'upstreams' | 'redirectHosts' | 'trustedProxies' | 'streamRanges'
+> & {
+  /** Indexes of those that are in use; the others were, and records may still name them. */
+  active: { domains: readonly number[]; upstreams: readonly number[] }
+}
+
 export type ProxyOptions = {
   config: Config
+  /** Without it: the files that the config names. */
+  certificates?: Certificates
   /** Number of proxy threads, over which the limits of the config are divided. */
   threads: number
   tokenKeys: readonly string[]
   counters: ProxyCounters
   records: Records
+  /** `compileBlock`; null: nobody is refused. */
+  block: SharedArrayBuffer | null
   announceManifest(notice: ManifestNotice): void
   /** An upstream answered (null) or could not be reached; called at most once a second for each. */
   reportUpstream(index: number, failure: UpstreamErrorReason | null): void

@@ -26,7 +26,12 @@ export type Upstream = {
   failing: boolean
 }
 
-export type UpstreamPools = { list: readonly Upstream[]; close(): Promise<void> }
+export type UpstreamPools = {
+  list: readonly Upstream[]
+  /** After `upstreams` has grown, or `redirectHosts` changed; what is idle closes its connections itself. */
+  update(): void
+  close(): Promise<void>
+}
 
 const connectTimeoutMs = 10_000
 // Silence in the middle of a body; a registry that streams a layer is never silent so long.
@@ -89,24 +94,32 @@ export function createUpstreamPools(
     return found
   }
 
-  const list = config.upstreams.map(
-    ({ origin, ca, credentials }, index): Upstream => ({
-      shared: poolOf(origin, ca ?? null),
-      auth: createUpstreamAuth({
-        origin,
-        ca: ca ?? null,
-        credentials,
-        timeoutMs: Math.min(15_000, firstByteTimeoutMs),
-        now: Date.now,
-        onProblem: (problem) => onAuthProblem(index, problem),
-      }),
-      health: createUpstreamHealth(),
-      reportedMs: 0,
-      failing: false,
+  const entryOf = ({ origin, ca, credentials }: Config['upstreams'][number], index: number): Upstream => ({
+    shared: poolOf(origin, ca ?? null),
+    auth: createUpstreamAuth({
+      origin,
+      ca: ca ?? null,
+      credentials,
+      timeoutMs: Math.min(15_000, firstByteTimeoutMs),
+      now: Date.now,
+      onProblem: (problem) => onAuthProblem(index, problem),
     }),
-  )
+    health: createUpstreamHealth(),
+    reportedMs: 0,
+    failing: false,
+  })
+  const list = config.upstreams.map(entryOf)
   return {
     list,
+    update() {
+      for (let index = list.length; index < config.upstreams.length; index++) {
+        list.push(entryOf(config.upstreams[index] as Config['upstreams'][number], index))
+      }
+      for (const [index, { origin, ca }] of config.upstreams.entries()) {
+        const entry = list[index]
+        if (entry) entry.shared.follow = followOf(origin, ca ?? null)
+      }
+    },
     async close(): Promise<void> {
       await Promise.all([
         ...[...follows.values()].map((agent) => agent.destroy()),

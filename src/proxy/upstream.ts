@@ -25,6 +25,8 @@ export type Sink = {
 export type Upstreams = {
   /** Asks; the sink hears of everything, failures at once included. */
   ask(ask: Ask, sink: Sink): UpstreamCall
+  /** After `Config.upstreams` has grown, or `Config.redirectHosts` changed. */
+  update(): void
   close(): Promise<void>
 }
 
@@ -59,6 +61,7 @@ export function createUpstreams(options: UpstreamOptions): Upstreams {
       call.start()
       return call
     },
+    update: pools.update,
     close: pools.close,
   }
 }

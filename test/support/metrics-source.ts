@@ -43,7 +43,7 @@ export async function startMetricsSource(): Promise<{ target: string; stop(): Pr
 
   const metrics = createMetrics({
     proxies: [sab],
-    upstreams,
+    upstreams: () => upstreams,
     shared,
     rings: () => [{ records, dropped: { full: records }, usedRatio: 0.1, oldestMs: 20 }],
     log: () => ({ bytes: 10, targets: [{ target: 'sessions', undelivered: 1, oldestMs: 5 }] }),
