@@ -177,6 +177,24 @@ test.each([
   },
 )
 
+test('no more of a config is taken than its manifest says that there is', async () => {
+  const gate = createGate()
+  const body = Buffer.alloc(image.config.bytes.length + 1)
+  upstream.answer(blobPath(image.config.digest), {
+    ...{ headers: { 'Content-Length': '100000000' }, body },
+    ...{ bytesFirst: body.length, bodyAfter: gate.opened },
+  })
+  expect(await pull(manifestPath('1.0'))).toBe(200)
+  await vi.waitFor(() => expect(asked()[0]?.aborted).toBe(true))
+  gate.release()
+  // No word of 1 MiB and more is asked for at all.
+  const large = makeImage('large', 1_048_577)
+  hold(upstream, large)
+  expect(await pull(manifestPath(large.digest))).toBe(200)
+  await settleBy('last')
+  expect(asked().map(({ url }) => url)).not.toContain(blobPath(large.config.digest))
+})
+
 test('each hour it is told again with its manifest, from memory', async () => {
   const now = performance.now.bind(performance)
   let laterMs = 0
