@@ -1,4 +1,5 @@
 /** One client of the storm: takes the steps of its kind, retries, resumes and gives up as its plan says. */
+import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Asker, digestOf, type Exchange, type Reply } from './exchange.ts'
 import type { Mode, Step } from './kinds.ts'
@@ -20,6 +21,8 @@ export type Pull = {
 export type ClientOptions = {
   asker: Asker
   nodes: number
+  /** All requests of an address go to one node; else each to any. */
+  byAddress: boolean
   mode: Mode
   /** What every request names as Host. */
   domain: string
@@ -57,6 +60,7 @@ function isExpected(status: number, step: Step, reference: string, mode: Mode): 
 export async function runOperation(operation: Operation, options: ClientOptions): Promise<Pull[]> {
   const { kind, failure } = operation
   const random = createRandom(operation.seed)
+  const home = hash('sha1', operation.address, 'buffer').readUInt32BE() % options.nodes
   const userAgent = userAgentOf(kind.userAgent, operation.number)
   const pulls: Pull[] = []
   const tokens = new Map<number, { text: string; number: number }>()
@@ -87,7 +91,7 @@ export async function runOperation(operation: Operation, options: ClientOptions)
       token: `/token?scope=repository%3A${encodeURIComponent(repository)}%3Apull&service=${options.domain}`,
     }
     const token = step.challenged || step.what === 'token' ? undefined : tokens.get(step.token)
-    const node = random.below(options.nodes)
+    const node = options.byAddress ? home : random.below(options.nodes)
     const reply = await options.asker.ask({
       ...{ method: step.method, node },
       path: isResource

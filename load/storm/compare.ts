@@ -14,7 +14,7 @@ export type Comparison = {
   differences: Difference[]
   byKind: Map<string, { pulls: number; exact: number }>
   /** Repository, tag and hour: whether it has as many events of each type as there were. */
-  cells: { all: number; exact: number; exactByKind: number }
+  cells: { all: number; exact: number; exactByKind: number; wrong: string[] }
   /** Addresses or clients that have more than one pseudonym, or share one. */
   confused: number
 }
@@ -138,17 +138,22 @@ function compareCells(truths: readonly Truth[], events: readonly PackageEvent[])
     return { cell, type: event.type, kind: event.kind }
   })
   const cells = new Set([...expected, ...found].map(({ cell }) => cell))
-  const right = (nameOf: (count: Count) => string): number => {
+  const wrongCells: string[] = []
+  const right = (nameOf: (count: Count) => string, list?: string[]): number => {
     const wrong = new Set<string>()
     const all = groupBy([...expected, ...found], (one) => keyOf(one.cell, nameOf(one)))
     const isExpected = new Set(expected)
     for (const group of all.values()) {
       const due = group.filter((one) => isExpected.has(one)).length
-      if (due * 2 !== group.length) wrong.add(group[0]?.cell ?? '')
+      if (due * 2 === group.length) continue
+      const [first] = group
+      if (first) wrong.add(first.cell)
+      if (first) list?.push(`${first.cell}: ${group.length - due} of type ${nameOf(first)}, not ${due}`)
     }
     return cells.size - wrong.size
   }
-  return { all: cells.size, exact: right(({ type }) => type), exactByKind: right(({ kind }) => kind) }
+  const exact = right(({ type }) => type, wrongCells)
+  return { all: cells.size, exact, exactByKind: right(({ kind }) => kind), wrong: wrongCells }
 }
 
 function countConfused(pairs: ReadonlyMap<Truth, PackageEvent>): number {

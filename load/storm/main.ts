@@ -18,6 +18,8 @@ who does what and when it begins.
   --nat N             clients behind one address, where there are groups (20)
   --failures PERCENT  of clients, in which something goes wrong: refusals, retries, cuts, aborts, resumes (5)
   --nodes N           Waybills behind one name; more than one share a Redis (2)
+  --spread HOW        requests: each request to any node; addresses: those of an address to one node, as
+                      long as nodes do not share the key of pseudonyms (addresses)
   --skew MS           how much the clock of each node is ahead of the one before (5)
   --idle SECONDS      sessions' idle time (5)
   --seed N            (1)
@@ -54,12 +56,21 @@ function readOptions(args: readonly string[]) {
         nat: text('20'),
         failures: text('5'),
       },
-      ...{ nodes: text('2'), skew: text('5'), idle: text('5'), seed: text('1'), traces: text(defaultTraces) },
+      ...{
+        nodes: text('2'),
+        skew: text('5'),
+        spread: text('addresses'),
+        idle: text('5'),
+        seed: text('1'),
+        traces: text(defaultTraces),
+      },
       ...{ show: text('2'), help: { type: 'boolean', default: false } },
     },
   })
   const unknown = values.scenario.find((name) => !scenarios.some((known) => known === name))
   if (unknown !== undefined) throw new Error(`--scenario: ${unknown}`)
+  const { spread } = values
+  if (spread !== 'requests' && spread !== 'addresses') throw new Error(`--spread: ${spread}`)
   const natGroup = number('nat', values.nat, { min: 2, max: 1000 })
   const common = {
     pulls: number('pulls', values.pulls, { min: 1, max: 1e6 }),
@@ -70,6 +81,7 @@ function readOptions(args: readonly string[]) {
     skewMs: number('skew', values.skew, { min: -60_000, max: 60_000 }),
     idleSeconds: number('idle', values.idle, { min: 1, max: 600 }),
     seed: number('seed', values.seed, { min: 0, max: 2 ** 32 - 1 }),
+    spread: spread as 'requests' | 'addresses',
     traces: values.traces,
   }
   const chosen = scenarios.filter((name) => values.scenario.length === 0 || values.scenario.includes(name))

@@ -93,7 +93,7 @@ function kindLines({ byKind }: StormResult): string[] {
   ]
 }
 
-function strayLines({ missing, extra }: StormResult, show: number): string[] {
+function strayLines({ missing, extra, cells }: StormResult, show: number): string[] {
   const lost = missing.slice(0, 2 * show).map(({ pull, fields }) => {
     const { kind, failure, number } = pull.operation
     const steps = pull.exchanges.map(({ method, what, status }) => `${method} ${what} ${status}`).join(', ')
@@ -103,5 +103,7 @@ function strayLines({ missing, extra }: StormResult, show: number): string[] {
     const { type, kind, repository, tag, requests, started_at, client } = event
     return `no pull: ${type} ${kind} ${repository}:${tag}, ${requests} requests, ${client.tool} ${client.version}, ${started_at}`
   })
-  return [...lost, ...stray, ...(lost.length + stray.length > 0 ? [''] : [])]
+  const wrong = cells.wrong.slice(0, 4 * show).map((cell) => `wrong cell: ${cell}`)
+  const lines = [...lost, ...stray, ...wrong]
+  return lines.length > 0 ? [...lines, ''] : []
 }

@@ -31,6 +31,8 @@ export type StormOptions = {
   failures: number
   /** More than one share a Redis. */
   nodes: number
+  /** What a balancer keeps on one node: nothing, or all requests of an address. */
+  spread: 'requests' | 'addresses'
   /** By how much the clock of each node is ahead of the one before. */
   skewMs: number
   idleSeconds: number
@@ -193,7 +195,14 @@ async function play(
 ): Promise<Pull[]> {
   const asker = createAsker(nodes.map(({ host }) => host))
   const client = {
-    ...{ asker, nodes: nodes.length, mode: options.mode, domain, complain },
+    ...{
+      asker,
+      nodes: nodes.length,
+      byAddress: options.spread === 'addresses',
+      mode: options.mode,
+      domain,
+      complain,
+    },
     // A client known by its address goes on when its session is over.
     continueAfterMs: options.idleSeconds * 1000 + 3000,
   }
