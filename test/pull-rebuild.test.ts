@@ -93,6 +93,8 @@ test('pulls, checks and failures of several clients at once, made again from the
     .split('\n')
     .map((line) => JSON.parse(line) as PackageEvent)
   expect(ofPulls(rebuilt)).toEqual(ofPulls(published))
+  // Its config alone says it.
+  expect(rebuilt.find(({ repository }) => repository === 'tool')?.platform).toBe('linux/amd64')
   expect(rebuilt.map(({ ended_at }) => ended_at)).toEqual(rebuilt.map(({ ended_at }) => ended_at).sort())
 
   const csv = await rebuild('--format', 'csv')
