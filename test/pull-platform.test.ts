@@ -1,13 +1,16 @@
 /** The platform of images without an index, pulled by a real client: that of their config, which Waybill reads itself. */
 import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { PackageEvent } from '../src/record/events.ts'
+import type { Manifest, PackageEvent } from '../src/record/events.ts'
 import { readMetric } from './support/admin.ts'
 import type { Image } from './support/image.ts'
 import { freePort, temporaryFolder } from './support/processes.ts'
 import { eventOf, eventSource, fullPull, sessionIdle } from './support/pulls.ts'
 import { type RedirectingRegistry, startRedirectingRegistry } from './support/redirecting-registry.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
+import { schemaErrors } from './support/schema-validation.ts'
 import { skopeoCopy } from './support/skopeo.ts'
 import { startWaybill } from './support/waybill.ts'
 
@@ -27,17 +30,25 @@ afterAll(async () => {
   await registry.stop()
 })
 
-/** The event of one copy, and how many answers of the upstream were counted by then. */
+function readGraph(data: string): Manifest[] {
+  const database = new DatabaseSync(join(data, 'waybill.db'), { readOnly: true })
+  const rows = database.prepare('SELECT value FROM session_manifest').all() as { value: string }[]
+  database.close()
+  return rows.map(({ value }) => JSON.parse(value) as Manifest)
+}
+
+/** The event of one copy, what the graph is then, and how many answers of the upstream were counted. */
 async function copyThrough(
   upstream: string,
   ...args: string[]
-): Promise<{ event: PackageEvent; answers: number | null }> {
+): Promise<{ event: PackageEvent; graph: Manifest[]; answers: number | null }> {
   const waybill = await startWaybill({ args: ['--upstream', upstream, ...sessionIdle, ...args] })
   try {
     const copied = await skopeoCopy(`${waybill.host}/app:1.0`, temporaryFolder('copy'))
     expect(copied, copied.stderr).toMatchObject({ code: 0, stderr: '' })
     const event = await eventOf(eventSource(waybill), 'app')
-    return { event, answers: await readMetric(waybill, 'waybill_upstream_requests_total') }
+    const graph = readGraph(waybill.data)
+    return { event, graph, answers: await readMetric(waybill, 'waybill_upstream_requests_total') }
   } finally {
     await waybill.stop()
   }
@@ -46,10 +57,15 @@ async function copyThrough(
 const pulled = () => fullPull(image, 'app', '1.0', { platform })
 
 test('by the registry itself: one more request to it, of which no event speaks', async () => {
-  const { event, answers } = await copyThrough(registry.url)
+  const { event, graph, answers } = await copyThrough(registry.url)
   expect(event).toMatchObject({ ...pulled(), platform, platform_digest: image.digest, requests: 4 })
   // HEAD and GET of the manifest, config and two layers; and the config once more.
   expect(answers).toBe(6)
+  const { digest, size, mediaType } = image.images[0]!.config
+  expect(graph.map((node) => schemaErrors('manifest', node))).toEqual([[], []])
+  expect(graph.find((node) => node.digest === digest)).toMatchObject({
+    ...{ kind: 'other', platform, size, media_type: mediaType },
+  })
 })
 
 test.each(['redirect', 'stream'])(
