@@ -103,6 +103,7 @@ export function compare(truths: readonly Truth[], events: readonly PackageEvent[
   const byKind = new Map<string, { pulls: number; exact: number }>()
   const differences: Difference[] = []
   let exact = 0
+  const right = new Map<Truth, PackageEvent>()
   for (const truth of truths) {
     const event = pairs.get(truth)
     const wrong = event ? differencesOf(truth, event, failed.has(clientOf(truth))) : []
@@ -112,6 +113,7 @@ export function compare(truths: readonly Truth[], events: readonly PackageEvent[
     const counts = byKind.get(name) ?? { pulls: 0, exact: 0 }
     byKind.set(name, { pulls: counts.pulls + 1, exact: counts.exact + (isExact ? 1 : 0) })
     if (isExact) exact += 1
+    if (isExact) right.set(truth, event)
   }
   const paired = new Set(pairs.values())
   return {
@@ -119,7 +121,7 @@ export function compare(truths: readonly Truth[], events: readonly PackageEvent[
     missing: truths.filter((truth) => !pairs.has(truth)),
     extra: events.filter((event) => !paired.has(event)),
     cells: compareCells(truths, events),
-    confused: countConfused(pairs),
+    confused: countConfused(right),
   }
 }
 
