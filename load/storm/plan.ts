@@ -122,7 +122,7 @@ export function makePlan(options: PlanOptions): Operation[] {
     if (kind.polls) operation.times = polls
     const blobs = kind.groups.flat().filter(({ what, method }) => what === 'blobs' && method === 'GET')
     if (wrong) operation.failure = blobs.length > 0 || statuses.test(failure) ? failure : 'retried'
-    else if (!kind.polls && siblings.length > 0 && kind.name.includes('cold')) {
+    else if (!kind.polls && !kind.isCache && siblings.length > 0 && kind.name.includes('cold')) {
       const other = random.pick(siblings)
       if (together < parallelShare) {
         plan.push({ ...operation, number: plan.length, images: [other], seed: random.below(2 ** 32) })
