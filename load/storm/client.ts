@@ -40,13 +40,12 @@ const retryAfterMs = 250
 const thinkMs = 40
 const pollEveryMs = 1500
 const patternOfVersion = /\d+\.\d+\.\d+/
-const versions = 97
 
-/** Every client has one of some dozens of versions, so that most events can be told from those of its neighbours. */
-export function userAgentOf(userAgent: string, number: number): string {
+/** Of the tool's version that its client has. */
+function userAgentOf(userAgent: string, number: number): string {
   const version = patternOfVersion.exec(userAgent)?.[0]
   if (version === undefined) return userAgent
-  return userAgent.replaceAll(version, version.replace(/\d+$/, String(number % versions)))
+  return userAgent.replaceAll(version, version.replace(/\d+$/, String(number)))
 }
 
 function isExpected(status: number, step: Step, reference: string, mode: Mode): boolean {
@@ -61,7 +60,7 @@ export async function runOperation(operation: Operation, options: ClientOptions)
   const { kind, failure } = operation
   const random = createRandom(operation.seed)
   const home = hash('sha1', operation.address, 'buffer').readUInt32BE() % options.nodes
-  const userAgent = userAgentOf(kind.userAgent, operation.number)
+  const userAgent = userAgentOf(kind.userAgent, operation.version)
   const pulls: Pull[] = []
   const tokens = new Map<number, { text: string; number: number }>()
   const had = new Set<string>()
@@ -98,7 +97,7 @@ export async function runOperation(operation: Operation, options: ClientOptions)
         ? `/v2/${repository}/${step.what}/${reference}${step.query}`
         : path[step.what as 'ping' | 'token'],
       headers: {
-        ...{ Host: options.domain, 'User-Agent': userAgentOf(step.userAgent, operation.number) },
+        ...{ Host: options.domain, 'User-Agent': userAgentOf(step.userAgent, operation.version) },
         ...{ 'X-Forwarded-For': operation.address, 'Accept-Encoding': 'gzip' },
         ...(step.what === 'manifests' && { Accept: kind.acceptManifests }),
         ...(token && { Authorization: `Bearer ${token.text}` }),

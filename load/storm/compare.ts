@@ -22,7 +22,8 @@ export type Comparison = {
 export const toleranceMs = 100
 // An event is looked for this far from when its pull began, and no farther.
 const searchMs = 30_000
-// Of two that are about as near the one that is of the same tag and type.
+// Of two that are about as near, the one that says more of what happened: neighbours may have begun together.
+const otherFieldMs = 25
 const otherTagMs = 3000
 const otherTypeMs = 1000
 const hourMs = 3_600_000
@@ -51,16 +52,19 @@ const kindOf = ({ fields }: Truth): string => String(fields.get('kind')?.[0])
 /** The nearest pairs first. */
 function pair(truths: readonly Truth[], events: readonly PackageEvent[]): Map<Truth, PackageEvent> {
   const costs = truths.flatMap((truth) =>
-    events.map((event) => {
+    events.flatMap((event) => {
+      const apartMs = distance(truth.started, event.started_at)
+      if (apartMs > searchMs) return []
+      const fields = differencesOf(truth, event, true).length * otherFieldMs
       const isTag = truth.fields.get('tag')?.includes(event.tag)
       const others = (isTag ? 0 : otherTagMs) + (typeOf(truth) === event.type ? 0 : otherTypeMs)
-      return { truth, event, cost: distance(truth.started, event.started_at) + others }
+      return [{ truth, event, cost: apartMs + fields + others }]
     }),
   )
   const pairs = new Map<Truth, PackageEvent>()
   const taken = new Set<PackageEvent>()
-  for (const { truth, event, cost } of costs.toSorted((a, b) => a.cost - b.cost)) {
-    if (cost > searchMs || pairs.has(truth) || taken.has(event)) continue
+  for (const { truth, event } of costs.toSorted((a, b) => a.cost - b.cost)) {
+    if (pairs.has(truth) || taken.has(event)) continue
     pairs.set(truth, event)
     taken.add(event)
   }
@@ -103,6 +107,7 @@ export function compare(truths: readonly Truth[], events: readonly PackageEvent[
   const byKind = new Map<string, { pulls: number; exact: number }>()
   const differences: Difference[] = []
   let exact = 0
+  const right = new Map<Truth, PackageEvent>()
   for (const truth of truths) {
     const event = pairs.get(truth)
     const wrong = event ? differencesOf(truth, event, failed.has(clientOf(truth))) : []
@@ -112,6 +117,7 @@ export function compare(truths: readonly Truth[], events: readonly PackageEvent[
     const counts = byKind.get(name) ?? { pulls: 0, exact: 0 }
     byKind.set(name, { pulls: counts.pulls + 1, exact: counts.exact + (isExact ? 1 : 0) })
     if (isExact) exact += 1
+    if (isExact) right.set(truth, event)
   }
   const paired = new Set(pairs.values())
   return {
@@ -119,7 +125,7 @@ export function compare(truths: readonly Truth[], events: readonly PackageEvent[
     missing: truths.filter((truth) => !pairs.has(truth)),
     extra: events.filter((event) => !paired.has(event)),
     cells: compareCells(truths, events),
-    confused: countConfused(pairs),
+    confused: countConfused(right),
   }
 }
 

@@ -42,44 +42,58 @@ export type Asker = {
 }
 
 const timeoutMs = 60_000
+const maxTries = 4
+const unread = new Error('the connection was closed before the request was read')
 
 /** `hosts`: host:port of each node. Connections are shared by all clients, as those of a balancer are. */
 export function createAsker(hosts: readonly string[]): Asker {
   const agent = new Agent({ keepAlive: true, maxSockets: 256, scheduling: 'lifo' })
-  return {
-    ask: ({ method, path, headers, node, leaveAfter }) =>
-      new Promise((resolve, reject) => {
-        const [host, port] = (hosts[node] ?? '').split(':')
-        const parts: Buffer[] = []
-        let received = 0
-        let sentMs = Date.now()
-        const sent = request({ host, port, agent, method, path, headers }, (response: IncomingMessage) => {
-          const finish = (whole: boolean): void => {
-            clearTimeout(limit)
-            const body = Buffer.concat(parts)
-            resolve({ status: response.statusCode ?? 0, body, whole, sentMs, endedMs: Date.now() })
-          }
-          response.on('data', (part: Buffer) => {
-            parts.push(part)
-            received += part.length
-            if (leaveAfter === undefined || received < leaveAfter) return
-            finish(false)
-            sent.destroy()
-          })
-          response.on('error', () => finish(false))
-          response.on('end', () => finish(response.complete))
-        })
-        const limit = setTimeout(() => sent.destroy(new Error('no answer in time')), timeoutMs)
-        // It may have waited for a connection.
-        sent.on('socket', () => {
-          sentMs = Date.now()
-        })
-        sent.on('error', (error) => {
+  function askOnce({ method, path, headers, node, leaveAfter }: Question): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const [host, port] = (hosts[node] ?? '').split(':')
+      const parts: Buffer[] = []
+      let received = 0
+      let sentMs = Date.now()
+      const sent = request({ host, port, agent, method, path, headers }, (response: IncomingMessage) => {
+        const finish = (whole: boolean): void => {
           clearTimeout(limit)
-          reject(error)
+          const body = Buffer.concat(parts)
+          resolve({ status: response.statusCode ?? 0, body, whole, sentMs, endedMs: Date.now() })
+        }
+        response.on('data', (part: Buffer) => {
+          parts.push(part)
+          received += part.length
+          if (leaveAfter === undefined || received < leaveAfter) return
+          finish(false)
+          sent.destroy()
         })
-        sent.end()
-      }),
+        response.on('error', () => finish(false))
+        response.on('end', () => finish(response.complete))
+      })
+      const limit = setTimeout(() => sent.destroy(new Error('no answer in time')), timeoutMs)
+      // It may have waited for a connection.
+      sent.on('socket', () => {
+        sentMs = Date.now()
+      })
+      sent.on('error', (error: NodeJS.ErrnoException) => {
+        clearTimeout(limit)
+        // RFC 9112, 9.3.1: an idle connection may end just as it is used again; nobody has read the request.
+        if (sent.reusedSocket && error.code === 'ECONNRESET') reject(unread)
+        else reject(error)
+      })
+      sent.end()
+    })
+  }
+  return {
+    async ask(question) {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await askOnce(question)
+        } catch (error) {
+          if (error !== unread || tries === maxTries) throw error
+        }
+      }
+    },
     close: () => agent.destroy(),
   }
 }

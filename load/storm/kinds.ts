@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { builtInTraces } from './built-in-kinds.ts'
+import { toolOf } from './tools.ts'
 
 export type Mode = 'open' | 'token'
 
@@ -30,6 +31,8 @@ export type Kind = {
   weight: number
   /** HEADs only: it asks again and again. */
   polls: boolean
+  /** It asks for others, or looks like it. */
+  isCache: boolean
 }
 
 export type TraceStep = {
@@ -125,7 +128,8 @@ function toKind(trace: RecordedTrace, mode: Mode): Kind {
     name: `${trace.mode === undefined ? '' : 'captured '}${trace.id}`,
     ...{ userAgent, groups, acceptManifests: trace.accept?.manifests ?? defaultAccept },
     image: trace.id.startsWith('helm') ? 'helm' : 'platforms',
-    weight: /docker-c|^containerd|podman/.test(trace.id) ? 4 : 1,
+    weight: /^(docker-c|containerd|podman)/.test(trace.id) && !trace.id.includes('by-digest') ? 4 : 1,
+    isCache: toolOf(userAgent).via !== null,
     polls: asked.every(({ method, what }) => method === 'HEAD' && what === 'manifests'),
   }
 }

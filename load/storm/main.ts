@@ -16,6 +16,7 @@ who does what and when it begins.
   --rate N            pulls that begin in a second (50); it is the load that is meant to be realistic
   --at-once N         clients at most (400)
   --nat N             clients behind one address, where there are groups (20)
+  --versions N        of each tool in use; with fewer of them neighbours are more alike (20)
   --failures PERCENT  of clients, in which something goes wrong: refusals, retries, cuts, aborts, resumes (5)
   --nodes N           Waybills behind one name; more than one share a Redis (2)
   --spread HOW        requests: each request to any node; addresses: those of an address to one node, as
@@ -62,6 +63,7 @@ function readOptions(args: readonly string[]) {
         spread: text('addresses'),
         idle: text('5'),
         seed: text('1'),
+        versions: text('20'),
         traces: text(defaultTraces),
       },
       ...{ show: text('2'), help: { type: 'boolean', default: false } },
@@ -80,6 +82,7 @@ function readOptions(args: readonly string[]) {
     nodes: number('nodes', values.nodes, { min: 1, max: 16 }),
     skewMs: number('skew', values.skew, { min: -60_000, max: 60_000 }),
     idleSeconds: number('idle', values.idle, { min: 1, max: 600 }),
+    versions: number('versions', values.versions, { min: 1, max: 10_000 }),
     seed: number('seed', values.seed, { min: 0, max: 2 ** 32 - 1 }),
     spread: spread as 'requests' | 'addresses',
     traces: values.traces,

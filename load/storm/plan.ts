@@ -22,6 +22,8 @@ export type Operation = {
   /** After the start of the storm. */
   startMs: number
   failure: Failure | null
+  /** In place of the last number of its version. */
+  version: number
   /** Its own random numbers: what it does must not depend on what else runs. */
   seed: number
 }
@@ -35,11 +37,15 @@ export type PlanOptions = {
   failures: number
   /** Clients behind one address. */
   natGroup: number
+  /** How many versions of each tool are in use. */
+  versions: number
   kinds: readonly Kind[]
   images: readonly StormImage[]
 }
 
 const polls = 3
+// A cache is a server of its own, whose pulls nobody could tell from those of another cache.
+const firstCache = 0x80_0000
 const parallelShare = 0.05
 const batchShare = 0.02
 const statuses = /^(refused|retried)$/
@@ -62,6 +68,11 @@ function weighted(random: Random, kinds: readonly Kind[]): Kind {
   return found ?? random.pick(kinds)
 }
 
+/** A few are pulled often and many seldom. */
+function popular<Value>(random: Random, values: readonly Value[]): Value {
+  return values[Math.floor(values.length * random.next() ** 2)] as Value
+}
+
 /** Kinds that ask for more than one platform, or what is attached, need an image that has them. */
 function suits(kind: Kind, { shape, names }: StormImage): boolean {
   if ((kind.image === 'helm') !== (shape === 'helm')) return false
@@ -82,7 +93,7 @@ export function makePlan(options: PlanOptions): Operation[] {
   while (events < pulls) {
     if (clients % natGroup === 0) {
       const address = addressOf(clients / natGroup)
-      const own = Array.from({ length: repositoriesOfGroup }, () => random.pick(repositories))
+      const own = Array.from({ length: repositoriesOfGroup }, () => popular(random, repositories))
       group = {
         address,
         startMs: random.next() * durationMs,
@@ -93,12 +104,14 @@ export function makePlan(options: PlanOptions): Operation[] {
     const kind = weighted(random, options.kinds)
     const near = images.filter(({ repository }) => group.repositories.includes(repository))
     const suitable = near.filter((image) => suits(kind, image))
-    const image = random.pick(suitable.length > 0 ? suitable : images.filter((one) => suits(kind, one)))
+    const image = popular(random, suitable.length > 0 ? suitable : images.filter((one) => suits(kind, one)))
     const siblings = images.filter((one) => one.repository === image.repository && one !== image)
     const within = natGroup > 1 ? Math.min(groupSeconds * 1000, durationMs) : 0
     const operation: Operation = {
-      ...{ number: plan.length, kind, images: [image], times: 1, address: group.address, failure: null },
+      ...{ number: plan.length, kind, images: [image], times: 1, failure: null },
+      address: kind.isCache ? addressOf(firstCache + plan.length) : group.address,
       startMs: Math.min(durationMs, group.startMs + random.next() * within),
+      version: random.below(options.versions),
       seed: random.below(2 ** 32),
     }
     // Each choice is made whether it counts or not: the rest of the plan then depends on fewer of them.
@@ -109,7 +122,7 @@ export function makePlan(options: PlanOptions): Operation[] {
     if (kind.polls) operation.times = polls
     const blobs = kind.groups.flat().filter(({ what, method }) => what === 'blobs' && method === 'GET')
     if (wrong) operation.failure = blobs.length > 0 || statuses.test(failure) ? failure : 'retried'
-    else if (!kind.polls && siblings.length > 0 && kind.name.includes('cold')) {
+    else if (!kind.polls && !kind.isCache && siblings.length > 0 && kind.name.includes('cold')) {
       const other = random.pick(siblings)
       if (together < parallelShare) {
         plan.push({ ...operation, number: plan.length, images: [other], seed: random.below(2 ** 32) })

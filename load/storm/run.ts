@@ -27,6 +27,8 @@ export type StormOptions = {
   /** At most so many clients at once. */
   atOnce: number
   seed: number
+  /** Of each tool, in use at once. */
+  versions: number
   /** Share of operations. */
   failures: number
   /** More than one share a Redis. */
@@ -58,7 +60,7 @@ export type StormResult = Comparison & {
 }
 
 const domain = 'storm.example'
-const pullsOfRepository = 250
+const pullsOfRepository = 50
 const tagsOfRepository = 3
 const settleTimeoutMs = 120_000
 /** What they send is no part of the storm; a tool that nobody knows tells it apart. */
