@@ -31,9 +31,9 @@ bench: setup ## run the benchmarks (side by side with nginx)
 	@scripts/services
 	@$(NODE) bench/main.ts $(ARGS)
 
-load: setup ## put load on a started Waybill and fail on any wrong answer
+load: setup ## put load on a started Waybill and fail on any wrong answer; ARGS="storm" on any wrong event
 	@scripts/services
-	@$(NODE) load/main.ts $(ARGS)
+	@$(NODE) --disable-warning=ExperimentalWarning load/main.ts $(ARGS)
 
 clean: ## remove what the tasks made, but no data of Waybill
 	@rm -rf node_modules tools/node/node_modules bin/.node .services coverage

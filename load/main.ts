@@ -9,8 +9,10 @@ import { startWaybill, type Waybill } from '../test/support/waybill.ts'
 import { settleAccount } from './account.ts'
 import { drive, type Outcome } from './drive.ts'
 import { buildScenarios, fetchTokens, scenarioNames } from './scenarios.ts'
+import { storm } from './storm/main.ts'
 
 const help = `Usage: load/main.ts [options]
+       load/main.ts storm [options]      many clients, judged by their package events (storm --help)
 
 Starts a registry and Waybill, asks for each scenario and judges every answer (status, length, digest). Then
 waits until all is delivered and checks that requests, records and package events add up. Ends with 1 when
@@ -132,4 +134,5 @@ async function main(): Promise<number> {
   return (await runLoad(options)) ? 0 : 1
 }
 
-process.exit(await main())
+const [first, ...rest] = process.argv.slice(2)
+process.exit(first === 'storm' ? await storm(rest) : await main())

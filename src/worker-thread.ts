@@ -95,7 +95,11 @@ const watch = watchEventLoop({ sab: data.lag.sab, slot: data.lag.firstSlot + row
 
 let sessionThread: Caller | null = null
 const redis = config.redis
-  ? createRedisStore({ ...config.redis, sessions: config.sessions, tombstoneMs: config.log.maxAgeMs, log })
+  ? createRedisStore({
+      ...config.redis,
+      ...{ sessions: config.sessions, tombstoneMs: config.log.maxAgeMs, log },
+      onTagsRefused: (count) => counters.add('waybill_sessions_refused_tags_total', [], count),
+    })
   : null
 const kafka = config.kafka
   ? createKafkaPublisher({

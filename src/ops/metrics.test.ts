@@ -51,6 +51,8 @@ const additions = {
   waybill_log_dropped_records_total: ['counter', 'reason'],
   waybill_proxy_refused_total: ['counter', 'reason'],
   waybill_sessions_late_facts_total: ['counter', ''],
+  waybill_sessions_refused_tags_total: ['counter', ''],
+  waybill_sessions_missed_checks_total: ['counter', 'reason'],
 } as const
 
 function createFixture() {

@@ -98,6 +98,17 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   }
   const tokens = createTokens(options.tokenKeys)
   const routes = createRouteTable(config)
+  const redirects = { origins, redirectHosts: config.redirectHosts }
+  const manifests = createManifests({
+    exchanges,
+    upstreams,
+    relay,
+    counters,
+    redirects,
+    manifestBytes: limits.manifestBytes,
+    cacheBytes: Math.floor(limits.manifestCacheBytes / threads),
+    announce: options.announceManifest,
+  })
   const passthrough = createPassthrough({ ...options, config, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
@@ -112,21 +123,12 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     tokens,
     exchanges,
     upstreams,
-    manifests: createManifests({
-      exchanges,
-      upstreams,
-      relay,
-      counters,
-      manifestBytes: limits.manifestBytes,
-      cacheBytes: Math.floor(limits.manifestCacheBytes / threads),
-      announce: options.announceManifest,
-    }),
+    manifests,
     blobs: createBlobs({
       exchanges,
       upstreams,
       relay,
-      origins,
-      redirectHosts: config.redirectHosts,
+      redirects,
       ownHosts: own,
       seenHosts: createRedirectHosts({ report: options.reportRedirectHost, now: Date.now }),
     }),
@@ -215,6 +217,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     async close() {
       server.close()
       exchanges.close()
+      manifests.close()
       await Promise.all([upstreams.close(), passthrough.close()])
     },
   }
