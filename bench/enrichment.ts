@@ -97,7 +97,7 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
   const networks: object[] = JSON.parse(readFileSync(new URL('GeoLite2-City-Test.json', folder), 'utf8'))
   const traffic = createTraffic(networks.flatMap(Object.keys), batchCount * batchRecords)
   const batches = createBatches(traffic)
-  const keyring = createKeyring({ now: Date.now })
+  const keyring = await createKeyring({ now: Date.now })
   const keys = createKeyReader(keyring.memory)
   let countries = 0
   const enrich = createBatchTask({
@@ -106,7 +106,6 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
       domains: [{ host: 'cr.example.test' }],
       upstreams: [{ host: 'registry.example.test' }],
       node: 'bench',
-      keyScope: 'node',
       parseUserAgent: createUserAgentParser(),
       geo: createGeoLookup({ city, asn: await load('GeoLite2-ASN-Test'), detail: 'city' }),
       pseudonymize: createPseudonymizer(keys),

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { parseCommand } from './config/command-line.ts'
 import { readEnvironment } from './config/environment.ts'
 import { checkFile, findDataFolder, findSessionRules, loadConfig } from './config/load-config.ts'
+import { installGeo } from './geo/install.ts'
+import { compileOverrides } from './geo/overrides.ts'
 import { readEvents } from './publisher/events-command.ts'
 import { takeOutput } from './quiet-output.ts'
 import { rebuildEvents } from './rebuild-events.ts'
@@ -88,6 +90,37 @@ async function runEvents(
   return result.ok ? 0 : refuse([result.error])
 }
 
+/** The config's own reader does not know what is in the list. */
+function checkOverrides(path: string | null): string[] {
+  if (path === null) return []
+  const compiled = compileOverrides(readFileSync(path, 'utf8'), null)
+  return 'problems' in compiled
+    ? compiled.problems.map((problem) => `geo.overrides: ${path}: ${problem}`)
+    : []
+}
+
+async function runGeoInstall(
+  command: Extract<ReturnType<typeof parseCommand>, { command: 'geo-install' }>,
+): Promise<number> {
+  const { argv: args, ifMissing, cloud, cloudFiles } = command
+  const found = findDataFolder({ ...surroundings, argv: args })
+  if (!found.ok) return refuse(found.problems)
+  if (ifMissing) {
+    const loaded = loadConfig({ ...surroundings, argv: args })
+    // What is wrong is told by `serve`, beside which this runs; own databases need no others.
+    if (!loaded.ok || (loaded.config.geo.city !== null && loaded.config.geo.asn !== null)) return 0
+  }
+  const problems = await installGeo({
+    folder: join(found.data, 'geo'),
+    ifMissing,
+    cloud,
+    cloudFiles,
+    tell: (line) => process.stderr.write(`waybill: geo: ${line}\n`),
+  })
+  for (const problem of problems) process.stderr.write(`waybill: ${problem}\n`)
+  return problems.length > 0 ? 1 : 0
+}
+
 async function runRebuild(
   command: Extract<ReturnType<typeof parseCommand>, { command: 'rebuild' }>,
 ): Promise<number> {
@@ -107,11 +140,15 @@ async function run(): Promise<number> {
       return runServe(command.argv)
     case 'events':
       return runEvents(command)
+    case 'geo-install':
+      return runGeoInstall(command)
     case 'rebuild':
       return runRebuild(command)
     case 'check': {
       const loaded = checkFile(command.file, surroundings)
       if (!loaded.ok) return refuse(loaded.problems)
+      const mistakes = checkOverrides(loaded.config.geo.overrides)
+      if (mistakes.length > 0) return refuse(mistakes)
       for (const warning of loaded.warnings) process.stderr.write(`waybill: warning: ${warning}\n`)
       print('ok\n')
       return 0

@@ -16,7 +16,7 @@ import type { SessionThread } from './threads.ts'
 import type { BatchResult } from './workers/batch.ts'
 import { createDispatcher } from './workers/dispatcher.ts'
 import type { FailureReason } from './workers/failures.ts'
-import type { GeoDatabase } from './workers/geo-database.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
 import { logTargets } from './workers/log-status.ts'
 import { createManifestKeeper } from './workers/manifest-keeper.ts'
 
@@ -29,6 +29,8 @@ export type Pipeline = {
   workers(): { count: number; busy: number }
   /** After the session thread was replaced. */
   reconnect(): void
+  /** Databases that were loaded since. */
+  setGeo(geo: GeoDatabases): void
   /** Makes what is in the rings safe; true: all of it is. */
   drain(deadlineMs: number): Promise<boolean>
   /** Delivers what it can and ends; true: everything was delivered. */
@@ -47,7 +49,7 @@ export async function createPipeline(options: {
   boot: string
   memory: SharedMemory
   keyring: SharedArrayBuffer
-  geo: { city: GeoDatabase | null; asn: GeoDatabase | null }
+  geo: GeoDatabases
   sessions: SessionThread
   log: Logger
 }): Promise<Pipeline> {
@@ -186,6 +188,7 @@ export async function createPipeline(options: {
       return { count, busy: Math.min(count, Math.max(0, dispatcher.inFlight() - waiting)) }
     },
     reconnect: pool.reconnect,
+    setGeo: pool.setGeo,
     drain: (deadlineMs) => dispatcher.drain(deadlineMs),
     async stop(deadlineMs) {
       for (const timer of timers) clearInterval(timer)

@@ -13,6 +13,7 @@ import type {
   WorkerTask,
   WorkerThreadData,
 } from './worker-thread.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
 import {
   freeStatusRow,
   type LogTarget,
@@ -30,6 +31,8 @@ export type Pool = {
   counts(): { count: number; waiting: number }
   /** New channels between the workers and the session thread, after that was replaced. */
   reconnect(): void
+  /** All workers look addresses up in these from now on, those that come later too. */
+  setGeo(geo: GeoDatabases): void
   /** Delivers what it can, then ends the workers; true: everything was delivered. */
   stop(deadlineMs: number): Promise<boolean>
 }
@@ -59,7 +62,9 @@ export function createPool(options: {
   sessions: SessionThread
   log: Logger
 }): Pool {
-  const { data, log } = options
+  const { log } = options
+  // Piscina copies it for each worker that it starts.
+  const data = { ...options.data }
   const members = new Map<number, Member>()
   const orphans = new Map<string, Orphan>(
     options.leftOver.map(({ stream, targets }) => [stream, { owner: null, targets }]),
@@ -97,6 +102,8 @@ export function createPool(options: {
     control.on('message', (reply: WorkerReply) => hear(threadId, reply))
     control.on('close', () => bury(member))
     connect(member)
+    // It may have been started with what was there before.
+    member.send({ type: 'geo', geo: data.geo })
     assignOrphans()
   }
 
@@ -157,6 +164,10 @@ export function createPool(options: {
     },
     isLive: (stream) => stream.startsWith(data.boot) && !dead.has(stream),
     counts: () => ({ count: pool.threads.length, waiting: pool.queueSize }),
+    setGeo(geo) {
+      data.geo = geo
+      for (const member of members.values()) member.send({ type: 'geo', geo })
+    },
     reconnect() {
       for (const member of members.values()) connect(member)
     },

@@ -25,12 +25,15 @@ export type ProxyThreadData = {
   counters: SharedArrayBuffer
   lag: { sab: SharedArrayBuffer; slot: number }
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
+  /** Who is refused; null: nobody. */
+  block: SharedArrayBuffer | null
 }
 
 /** To the thread. */
 export type ProxyCommand =
   /** Told again, the shorter time counts. */
   | { type: 'stop'; deadlineMs: number }
+  | { type: 'block'; block: SharedArrayBuffer | null }
   /** Answered with `updated`. */
   | { type: 'update'; update: ProxyUpdate | null; certificates: Certificates | null }
   | { type: 'token-keys'; keys: readonly string[] }
@@ -75,6 +78,7 @@ try {
     tokenKeys: data.tokenKeys,
     counters: createProxyCounters({ sab: data.counters, upstreams: data.upstreamRoom }),
     records: { write: records.write, nextSequence: ring.nextSequence },
+    block: data.block,
     announceManifest: (notice) => tell({ type: 'manifest', notice }),
     reportUpstream(index, failure) {
       if (failure === null) upstreams[index]?.succeeded()
@@ -85,6 +89,7 @@ try {
   })
   main.on('message', (command: ProxyCommand) => {
     if (command.type === 'stop') void stop(command.deadlineMs)
+    else if (command.type === 'block') proxy.setBlock(command.block)
     else if (command.type === 'token-keys') proxy.setTokenKeys(command.keys)
     else tell({ type: 'updated', error: change(command) })
   })

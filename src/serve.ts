@@ -2,14 +2,14 @@
  * `waybill serve`: builds the parts from the config, wires them, and stops them in order.
  */
 import { randomBytes } from 'node:crypto'
+import { compileBlock } from './block-ranges.ts'
 import { setHeaderLimit } from './config/environment.ts'
 import type { Loaded } from './config/load-config.ts'
 import type { Config } from './config/types.ts'
 import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
+import { startGeo } from './geo-databases.ts'
 import { tablesOf } from './growing-tables.ts'
 import { createAdminServer, type ServingState } from './ops/admin-server.ts'
-import type { DependencyStates } from './ops/dependencies.ts'
-import { dependencyReason } from './ops/dependency-reasons.ts'
 import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger, type Logger } from './ops/logging.ts'
@@ -18,14 +18,14 @@ import { createRedirectHostList } from './ops/redirect-host-list.ts'
 import { createShutdown, type Shutdown } from './ops/shutdown.ts'
 import { createPipeline } from './pipeline.ts'
 import { authority, findPort } from './ports.ts'
+import { startKeyring } from './pseudonym-keys.ts'
 import { createReloader, type Reloader } from './reload.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
 import { findTokenKeys } from './shared-token-keys.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
 import { createCertificateStore } from './tls-certificates.ts'
 import { version } from './version.ts'
-import { type GeoDatabase, loadDatabase } from './workers/geo-database.ts'
-import { createKeyring } from './workers/keyring.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
 
 /** Less than the 30 s that Kubernetes gives before it kills. */
 const graceMs = 25_000
@@ -55,18 +55,16 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { dependencies } = memory
   const watch = watchEventLoop({ sab: memory.lag, slot: memory.lagSlots.main })
   const dependencyWatch = watchDependencies({ names: dependencies.used, report: dependencies.report, log })
-  const keyring = createKeyring()
-  const geo = {
-    city: await loadGeo('geo:city', config.geo.city, dependencies, log),
-    asn: await loadGeo('geo:asn', config.geo.asn, dependencies, log),
-  }
+  const keyring = await startKeyring(config, log)
+  let setGeo: (databases: GeoDatabases) => void = () => undefined
+  const geo = await startGeo(config, dependencies, (databases) => setGeo(databases), log)
   const certificates = createCertificateStore({ config, folder: config.data, log })
   let tellKeys = (_keys: readonly string[]): void => undefined
   const tokenKeys = await findTokenKeys(config, folder, log, (keys) => tellKeys(keys))
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
   const pipeline = await createPipeline({
-    ...{ config, folder, boot, memory, geo, sessions, log },
+    ...{ config, folder, boot, memory, geo: geo.current(), sessions, log },
     keyring: keyring.memory,
   })
   reconnect = pipeline.reconnect
@@ -86,11 +84,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     dependencies,
     lag: () => readEventLoopLags({ sab: memory.lag, threads: memory.threads }),
     build: { version, node: process.versions.node },
-    geo: () =>
-      (['city', 'asn'] as const).flatMap((database) => {
-        const builtAtMs = geo[database]?.buildEpoch ?? null
-        return builtAtMs === null ? [] : [{ database, builtAtMs }]
-      }),
+    geo: geo.ages,
     tls: certificates.ends,
   })
   let threadIds: readonly (number | null)[] = []
@@ -107,11 +101,14 @@ export async function serve(options: ServeOptions): Promise<number> {
         certificates: { unusable: certificates.problems() },
         redirect_hosts: redirectHosts.describe(),
         log: describeLog(pipeline.log()),
+        geo: geo.report(),
+        pseudonym_keys: keyring.describe(),
         threads: Object.fromEntries(threadIds.map((id, number) => [`proxy-${number}`, id])),
       },
     }),
     log,
   })
+  const block = await compileBlock(config.block, geo.current())
   const proxies = await startProxyThreads({
     data: memory.rings.map(({ number, sab }, index) => ({
       config,
@@ -123,12 +120,21 @@ export async function serve(options: ServeOptions): Promise<number> {
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
       dependencies: { names: dependencies.names, sab: dependencies.sab },
+      block,
     })),
     onManifest: pipeline.keepManifest,
     onRedirectHost: redirectHosts.see,
     log,
   })
   threadIds = proxies.ids
+  setGeo = (databases) => {
+    pipeline.setGeo(databases)
+    compileBlock(config.block, databases).then(proxies.setBlock, (error: unknown) =>
+      log.error({ err: error }, 'who is blocked could not be told anew'),
+    )
+  }
+  // What changed while everything started.
+  setGeo(geo.current())
   const reloader = createReloader({
     config: options.config,
     load: options.load,
@@ -193,6 +199,7 @@ export async function serve(options: ServeOptions): Promise<number> {
           await admin.close()
           watch.close()
           dependencyWatch.close()
+          geo.close()
           keyring.close()
           certificates.close()
           tokenKeys.close()
@@ -238,26 +245,6 @@ async function takePorts(config: Config): Promise<Config> {
   }
   const admin = { ...config.admin, port: await take('admin', config.admin.host, config.admin.port) }
   return { ...config, listen, admin }
-}
-
-/** A database that cannot be used costs its fields, never the service. */
-async function loadGeo(
-  name: string,
-  path: string | null,
-  dependencies: DependencyStates,
-  log: Logger,
-): Promise<GeoDatabase | null> {
-  if (path === null) return null
-  // Nobody tries it again: it is down with the first failure.
-  const circuit = dependencies.circuit(name, { threshold: 1 })
-  const loaded = await loadDatabase(path)
-  if (!('error' in loaded)) {
-    circuit.succeeded()
-    return loaded
-  }
-  circuit.failed(dependencyReason('protocol'))
-  log.error({ database: name }, `${path} ${loaded.error}: served without it`)
-  return null
 }
 
 async function startSessions(

@@ -111,7 +111,11 @@ function start(): void {
       succeeded: () => kafkaCircuit?.succeeded(),
       failed: (error) => kafkaCircuit?.failed(dependencyReasonOf(error)),
     })
-  const rules = { sessions: config.sessions, tombstoneMs: config.log.maxAgeMs }
+  const rules = {
+    sessions: config.sessions,
+    tombstoneMs: config.log.maxAgeMs,
+    onTagsRefused: (count: number) => counters.add('waybill_sessions_refused_tags_total', [], count),
+  }
   const store = config.redis
     ? createRedisStore({ ...config.redis, ...rules, log })
     : createSqliteStore({ database, ...rules })
@@ -145,6 +149,10 @@ function start(): void {
       open: (count) => counters.set('waybill_sessions_open', count),
       closed: (count) => counters.add('waybill_sessions_closed_total', [], count),
       late: (facts) => counters.add('waybill_sessions_late_facts_total', [], facts),
+      checksMissed: ({ late, full }) => {
+        counters.add('waybill_sessions_missed_checks_total', ['late'], late)
+        counters.add('waybill_sessions_missed_checks_total', ['full'], full)
+      },
       eventDelayMs: (ms) => counters.observe('waybill_events_delay_seconds', ms / 1000),
     },
   })

@@ -70,6 +70,8 @@ function dependencyNames(config: Config): string[] {
   if (config.kafka) names.push('kafka')
   if (config.geo.city !== null) names.push('geo:city')
   if (config.geo.asn !== null) names.push('geo:asn')
+  if (config.geo.company !== null) names.push('geo:company')
+  if (config.geo.overrides !== null) names.push('geo:overrides')
   return [...names, ...new Set(config.upstreams.map(({ host }) => `upstream:${host}`))]
 }
 

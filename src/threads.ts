@@ -25,6 +25,8 @@ export type ProxyThreads = {
   setTokenKeys(keys: readonly string[]): void
   /** Takes the rest of that time away. */
   hurry(): void
+  /** Who is refused from now on. */
+  setBlock(block: SharedArrayBuffer | null): void
 }
 
 export async function startProxyThreads(options: {
@@ -85,6 +87,7 @@ export async function startProxyThreads(options: {
       stop,
       setTokenKeys: (keys) => command({ type: 'token-keys', keys }),
       hurry: () => tell(0),
+      setBlock: (block) => command({ type: 'block', block }),
     }
   } catch (error) {
     await stop(0)

@@ -18,9 +18,10 @@ import type { LogEntry } from './record/events.ts'
 import { createRedisStore } from './sessionizer/redis-store.ts'
 import { createBatchTask } from './workers/batch.ts'
 import type { EntryFilter } from './workers/delivery-send.ts'
-import { enrichmentSteps } from './workers/enrichment-steps.ts'
+import { type EnrichmentServices, enrichmentSteps } from './workers/enrichment-steps.ts'
 import { createGeoLookup } from './workers/geo.ts'
-import type { GeoDatabase } from './workers/geo-database.ts'
+import type { GeoDatabases } from './workers/geo-database.ts'
+import { createKeyCarry } from './workers/key-carry.ts'
 import { createKeyReader } from './workers/key-reader.ts'
 import { claimStatusRow, writeStatus } from './workers/log-status.ts'
 import { parseManifest } from './workers/manifest-graph.ts'
@@ -37,7 +38,7 @@ export type WorkerThreadData = {
   logDirectory: string
   segmentBytes: number
   keyring: SharedArrayBuffer
-  geo: { city: GeoDatabase | null; asn: GeoDatabase | null }
+  geo: GeoDatabases
   status: SharedArrayBuffer
   counters: SharedArrayBuffer
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
@@ -67,6 +68,8 @@ export type WorkerCommand =
   | { type: 'sessions'; port: MessagePort }
   /** Deliver what a dead worker left. */
   | { type: 'adopt'; stream: string }
+  /** Databases that were loaded since; batches from now on look things up in them. */
+  | { type: 'geo'; geo: GeoDatabases }
   | { type: 'drain'; deadlineMs: number }
 export type WorkerReply =
   | { type: 'adopted'; stream: string }
@@ -92,7 +95,11 @@ const watch = watchEventLoop({ sab: data.lag.sab, slot: data.lag.firstSlot + row
 
 let sessionThread: Caller | null = null
 const redis = config.redis
-  ? createRedisStore({ ...config.redis, sessions: config.sessions, tombstoneMs: config.log.maxAgeMs, log })
+  ? createRedisStore({
+      ...config.redis,
+      ...{ sessions: config.sessions, tombstoneMs: config.log.maxAgeMs, log },
+      onTagsRefused: (count) => counters.add('waybill_sessions_refused_tags_total', [], count),
+    })
   : null
 const kafka = config.kafka
   ? createKafkaPublisher({
@@ -178,24 +185,19 @@ function append(
 const keys = createKeyReader(data.keyring)
 let names: NameTable = { domains: [], upstreams: [] }
 let namesVersion = -1
-const runBatch = createBatchTask({
-  steps: enrichmentSteps,
-  services: {
-    get domains() {
-      return names.domains
-    },
-    get upstreams() {
-      return names.upstreams
-    },
-    node: data.node,
-    keyScope: 'node',
-    parseUserAgent: createUserAgentParser(),
-    geo: createGeoLookup({ ...data.geo, detail: config.geo.detail }),
-    pseudonymize: createPseudonymizer(keys),
+const services: EnrichmentServices = {
+  get domains() {
+    return names.domains
   },
-  boot: data.boot,
-  append,
-})
+  get upstreams() {
+    return names.upstreams
+  },
+  node: data.node,
+  parseUserAgent: createUserAgentParser(),
+  geo: createGeoLookup({ ...data.geo, detail: config.geo.detail }),
+  pseudonymize: createPseudonymizer(keys, createKeyCarry(data.keyring, config.sessions.idleMs)),
+}
+const runBatch = createBatchTask({ steps: enrichmentSteps, services, boot: data.boot, append })
 
 function keepManifest(bytes: Uint8Array, mediaType: string, digest: string): void {
   const manifest = parseManifest(bytes, mediaType, digest)
@@ -247,6 +249,8 @@ control.on('message', (command: WorkerCommand) => {
   if (command.type === 'sessions') {
     sessionThread?.close()
     sessionThread = createCaller(command.port, { timeoutMs: sendTimeoutMs, maxPending: 64 })
+  } else if (command.type === 'geo') {
+    services.geo = createGeoLookup({ ...command.geo, detail: config.geo.detail })
   } else if (command.type === 'adopt') {
     takeOver(command.stream, reply)
   } else {

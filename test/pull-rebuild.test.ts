@@ -51,8 +51,11 @@ test('pulls, checks and failures of several clients at once, made again from the
     const { code, stderr } = await skopeoCopy(`${host}/${image}`, temporaryFolder('copy'), { all })
     expect({ code, stderr }).toMatchObject({ code: 0 })
   }
-  const ask = async (path: string, method = 'GET') =>
-    send(`${url}/v2/${path}`, { method, headers: { authorization: `Bearer ${await fetchToken(url)}` } })
+  const ask = async (path: string, method = 'GET', headers: Record<string, string> = {}) =>
+    send(`${url}/v2/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${await fetchToken(url)}`, ...headers },
+    })
   await Promise.all([
     pullByHand(url, 'app', '1.0'),
     pullByHand(url, 'app', '1.0'),
@@ -63,11 +66,20 @@ test('pulls, checks and failures of several clients at once, made again from the
     ask('app/manifests/none', 'HEAD'),
     ask('app/tags/list'),
   ])
+  // What one session alone does not tell: a second attempt, and the tag of a pull by digest of another client.
+  await ask('app/manifests/none', 'HEAD')
+  const { headers } = await ask('tool/manifests/1.0', 'HEAD')
+  await ask(`tool/manifests/${headers['docker-content-digest']}`, 'GET', { 'user-agent': 'skopeo/1.13.0' })
   const published = await settle(eventSource(waybill))
   // Checks that mark the wait are events too, and the last of them may still come.
   const ofPulls = (events: readonly PackageEvent[]) =>
     byId(events.filter(({ repository }) => repository !== marker.repository))
-  expect(ofPulls(published).length).toBe(containerd === null ? 7 : 8)
+  expect(ofPulls(published).length).toBe(containerd === null ? 10 : 11)
+  const attempts = published.filter(({ tag }) => tag === 'none').map((event) => event.attempts)
+  expect(attempts.toSorted()).toEqual([1, 2])
+  expect(published.filter(({ kind }) => kind === 'manifest_only')).toMatchObject([
+    { client: { tool: 'skopeo' }, tag: '1.0', tag_source: 'inferred' },
+  ])
 
   const requests = exportRows('SELECT json AS line FROM request_events ORDER BY random()')
   const manifests = exportRows('SELECT value AS line FROM session_manifest')
@@ -81,6 +93,8 @@ test('pulls, checks and failures of several clients at once, made again from the
     .split('\n')
     .map((line) => JSON.parse(line) as PackageEvent)
   expect(ofPulls(rebuilt)).toEqual(ofPulls(published))
+  // Its config alone says it.
+  expect(rebuilt.find(({ repository }) => repository === 'tool')?.platform).toBe('linux/amd64')
   expect(rebuilt.map(({ ended_at }) => ended_at)).toEqual(rebuilt.map(({ ended_at }) => ended_at).sort())
 
   const csv = await rebuild('--format', 'csv')

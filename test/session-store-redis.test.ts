@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { createRedisStore, type RedisStore, type RedisStoreOptions } from '../src/sessionizer/redis-store.ts'
 import { freePort } from './support/processes.ts'
 import { type RedisServer, startRedis } from './support/redis.ts'
+import { samplePackageEvent } from './support/sample-events.ts'
 import {
   digestOf,
   hexId,
@@ -17,6 +18,7 @@ import {
 } from './support/session-facts.ts'
 import { testSessionJoins } from './support/session-join-behaviour.ts'
 import { testSessionLoop } from './support/session-loop-behaviour.ts'
+import { testSessionMemory } from './support/session-memory-behaviour.ts'
 import { rules, testSessionStore } from './support/session-store-behaviour.ts'
 import { testSessionStorm } from './support/session-storm-behaviour.ts'
 
@@ -52,6 +54,7 @@ async function open(options: Partial<RedisStoreOptions> = {}): Promise<RedisStor
 
 testSessionStore(open)
 testSessionJoins(open)
+testSessionMemory(open)
 testSessionLoop(open)
 testSessionStorm(open)
 
@@ -78,6 +81,15 @@ test('a session of 12 facts takes at most 1.5 KiB, its join index included', asy
   }
   await addPull(store)
   const [session, join] = [await measure('s'), await measure('j')]
+  const [attempts, tags] = [await measure('a'), await measure('v')]
+  const check = {
+    type: 'check',
+    kind: 'check',
+    tag: '1.27.4',
+    started_at: '2026-03-01T12:00:00.000Z',
+  } as const
+  await store.addChecks([samplePackageEvent(1, check)])
+  const checks = await measure('c')
   const claimed = await store.claimDue({ watermarkMs: startMs + 60_000, max: 1 })
   expect(claimed[0]?.facts).toHaveLength(12)
   for (const { sessionId, lease, arrivals, facts } of claimed) {
@@ -104,7 +116,7 @@ test('a session of 12 facts takes at most 1.5 KiB, its join index included', asy
   }
   redis.disconnect()
   console.log(
-    `session ${session} B, join index ${join} B, together ${session + join} B; apart: due ${due.toFixed(0)} B, tombstone ${tombstone} B, index manifest ${graph} B`,
+    `session ${session} B, join index ${join} B, together ${session + join} B; apart: due ${due.toFixed(0)} B, tombstone ${tombstone} B, index manifest ${graph} B, attempts of a client ${attempts} B, tags of a repository ${tags} B, checks of a day ${checks} B`,
   )
   expect(session + join).toBeLessThanOrEqual(1536)
 })

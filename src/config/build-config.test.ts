@@ -292,7 +292,6 @@ const warned: readonly (Case & { warning: string })[] = [
     yaml: 'kafka: {brokers: h:1, sasl: {mechanism: plain, username: u, password: p}}',
     warning: 'kafka.sasl: without kafka.ssl the sign-in goes over the network unencrypted',
   },
-  { yaml: 'geo: {detail: city}', warning: 'geo.detail: has no effect without geo.city' },
 ]
 
 test.each(warned)('a warning: $warning', ({ warning, ...given }) => {

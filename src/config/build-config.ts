@@ -120,8 +120,8 @@ function findDoubtful(values: SettledValues): void {
   if (values.get('proxyProtocol') && values.all('trustedProxies').length === 0) {
     values.warnings.push('proxyProtocol: on: has no effect without trustedProxies')
   }
-  if (values.isGiven('geo.detail') && !values.isGiven('geo.city')) {
-    values.warnings.push('geo.detail: has no effect without geo.city')
+  if (values.isGiven('privacy.keyFile') && !values.isGiven('redis.url')) {
+    values.warnings.push('privacy.keyFile: has no effect without redis.url')
   }
 }
 

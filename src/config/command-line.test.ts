@@ -50,8 +50,8 @@ test.each<[string, string[]]>([
   ],
   ['check', ['check: expected a config file, like "waybill check waybill.yaml"']],
   ['check a b', ['"b": unexpected argument; expected one config file']],
-  ['geo install', ['geo install: not yet: it comes in a later version']],
-  ['geo', ['geo: expected "geo install", which comes in a later version']],
+  ['geo install --cloud-file', ['--cloud-file: has no value: expected a file']],
+  ['geo', ['geo: expected "geo install"']],
   ['replay', ['replay: not yet: it comes in a later version']],
   [
     'events --since soon --format xml --folow extra --data --follow=1',

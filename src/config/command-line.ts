@@ -15,6 +15,8 @@ export type Command =
   | { command: 'check'; file: string }
   /** `sinceMs`: Unix ms, null: all. `data`: as given, null: not given. */
   | { command: 'events'; sinceMs: number | null; follow: boolean; format: EventFormat; data: string | null }
+  /** `argv` goes to `loadConfig`: it says where the data folder is. `cloudFiles`: as given. */
+  | { command: 'geo-install'; argv: string[]; ifMissing: boolean; cloud: boolean; cloudFiles: string[] }
   /** `argv` goes to `findSessionRules`. Files as given. */
   | { command: 'rebuild'; requests: string; manifests: string; format: EventFormat; argv: string[] }
   | { command: 'version' }
@@ -59,13 +61,7 @@ const parsers: Readonly<Record<CommandName, (args: string[], nowMs: number) => C
   serve: (args) => ({ command: 'serve', argv: args }),
   check: parseCheck,
   events: parseEvents,
-  geo: (args) => ({
-    problems: [
-      args.length === 1 && args[0] === 'install'
-        ? 'geo install: not yet: it comes in a later version'
-        : 'geo: expected "geo install", which comes in a later version',
-    ],
-  }),
+  geo: parseGeo,
   replay: () => ({ problems: ['replay: not yet: it comes in a later version'] }),
 }
 
@@ -76,6 +72,28 @@ function parseCheck(args: readonly string[]): Command | Problems {
   const wrong = [file, ...others].filter((arg, index) => index > 0 || arg === '' || arg.startsWith('-'))
   if (wrong.length === 0) return { command: 'check', file }
   return { problems: wrong.map((arg) => `${show(arg)}: unexpected argument; expected one config file`) }
+}
+
+/** All other flags are those of `serve`. */
+function parseGeo(args: readonly string[]): Command | Problems {
+  const [word, ...rest] = args
+  if (word !== 'install') return { problems: ['geo: expected "geo install"'] }
+  const command = { command: 'geo-install' as const, ifMissing: false, cloud: false }
+  const argv: string[] = []
+  const cloudFiles: string[] = []
+  for (let i = 0; i < rest.length; i++) {
+    const [, name = '', , inline] = /^(--[^=]*)(=(.*))?$/s.exec(rest[i]!) ?? []
+    if (rest[i] === '--if-missing') command.ifMissing = true
+    else if (rest[i] === '--cloud') command.cloud = true
+    else if (name === '--cloud-file') {
+      const file = inline ?? rest[++i]
+      if (file === undefined || file === '' || file.startsWith('--')) {
+        return { problems: ['--cloud-file: has no value: expected a file'] }
+      }
+      cloudFiles.push(file)
+    } else argv.push(rest[i]!)
+  }
+  return { ...command, argv, cloudFiles }
 }
 
 type FlagTexts = { texts: ReadonlyMap<string, string>; problems: string[] }

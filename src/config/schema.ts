@@ -149,10 +149,19 @@ export const settings = {
     help: 'How long the local log keeps what is not delivered.',
     default: '24h',
   }),
-  'geo.city': setting(database, { help: 'City or country database.', unset: 'no geo' }),
-  'geo.asn': setting(database, { help: 'Database of autonomous systems.', unset: 'no network' }),
-  'geo.company': setting(database, { help: 'Database of companies.', unset: 'no company' }),
-  'geo.overrides': setting(path('FILE', 'a YAML file of ranges and what is known of them'), {
+  'geo.city': setting(database, {
+    help: 'City or country database.',
+    unset: 'that of `waybill geo install`',
+  }),
+  'geo.asn': setting(database, {
+    help: 'Database of autonomous systems.',
+    unset: 'that of `waybill geo install`',
+  }),
+  'geo.company': setting(database, {
+    help: 'Database of companies, or of types of networks.',
+    unset: 'none',
+  }),
+  'geo.overrides': setting(path('FILE', 'a CSV file of range,company,domain,type'), {
     help: 'What the operator knows better of some ranges.',
     unset: 'none',
   }),
@@ -164,8 +173,8 @@ export const settings = {
     help: 'How long a key of pseudonyms lives before it is destroyed.',
     default: '24h',
   }),
-  'privacy.keyFile': setting(path('FILE', 'a file with one key of 64 hex digits'), {
-    help: 'Key that the keys of pseudonyms are made of, so that several nodes make the same.',
+  'privacy.keyFile': setting(path('FILE', 'a file with keys of 64 hex digits, one on each line'), {
+    help: 'Keys that wrap the keys of pseudonyms in Redis, so that several nodes make the same.',
     unset: 'random keys of this node',
   }),
   'privacy.operator': setting(word, {
@@ -247,7 +256,7 @@ export const configFlag = { flag: 'config', variable: 'WAYBILL_CONFIG' } as cons
  * Keys of the contract whose part comes in a later version, with all below them: refused, because an
  * accepted key that does nothing would be a silent wrong answer. Taking one from here switches it on.
  */
-export const laterKeys: readonly string[] = ['geo.company', 'geo.overrides', 'privacy', 'block']
+export const laterKeys: readonly string[] = []
 
 /** Whether the key, or a group that it is in, comes in a later version. */
 export function isLater(key: string): boolean {

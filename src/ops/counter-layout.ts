@@ -46,16 +46,24 @@ export const refusalReasons = [
   'client_connections',
   'client_requests',
   'proxy_header',
+  'blocked_range',
+  'blocked_asn',
+  'blocked_company',
+  'blocked_country',
 ] as const
 export type RefusalReason = (typeof refusalReasons)[number]
+
+/** Why a request that was served left no record: the client's wish, or a name that is not recorded. */
+export const unrecordedReasons = ['do_not_track', 'global_privacy_control', 'recording_off'] as const
+export type UnrecordedReason = (typeof unrecordedReasons)[number]
 
 export const scalars = [
   'downstreamBytes',
   'downstreamAborts',
   'connections',
   'untrustedForwarded',
-  'unrecorded',
   ...refusalReasons,
+  ...unrecordedReasons,
 ] as const
 
 /** First slot of each part; a slot is a float64 (8 bytes, whole numbers exact up to 2^53). */

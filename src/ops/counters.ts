@@ -11,7 +11,9 @@ import {
   slots,
   statusCodes,
   sumSlot,
+  type UnrecordedReason,
   type UpstreamErrorReason,
+  unrecordedReasons,
   upstreamErrorReasons,
   upstreamSlots,
 } from './counter-layout.ts'
@@ -33,10 +35,10 @@ export type ProxyCounters = {
   connectionClosed(): void
   /** A forwarding header came from a peer that is no trusted proxy. */
   countUntrustedForwarded(): void
-  /** A request to a domain whose requests are not recorded. */
-  countUnrecorded(): void
   /** A connection or a request was refused by a limit, or a PROXY header by its rules. */
   countRefusal(reason: RefusalReason): void
+  /** A request was served and leaves no record. */
+  countUnrecorded(reason: UnrecordedReason): void
   /** At the end of each upstream answer; `index` is that of `Config.upstreams`. */
   countUpstream(index: number, status: number, durationMs: number): void
   /** `reason`: index into `upstreamErrorReasons`, or the reason itself. */
@@ -48,9 +50,11 @@ export type ProxyCounters = {
 const codes = codeLabels.length
 const otherCode = codes - 1
 const otherReason = upstreamErrorReasons.length - 1
-const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot, unrecordedSlot, refusalsSlot] = scalars.map(
+const [bytesSlot, abortsSlot, connectionsSlot, untrustedSlot, refusalsSlot] = scalars.map(
   (_, index) => slots.scalars + index,
-) as [number, number, number, number, number, number]
+) as [number, number, number, number, number]
+
+const unrecordedSlot = refusalsSlot + refusalReasons.length
 
 // A table instead of a search or a Map: one byte load a request.
 const codeOfStatus = new Uint8Array(1000).fill(otherCode)
@@ -119,11 +123,11 @@ export function createProxyCounters(options: { sab: SharedArrayBuffer; upstreams
     countUntrustedForwarded() {
       view[untrustedSlot]! += 1
     },
-    countUnrecorded() {
-      view[unrecordedSlot]! += 1
-    },
     countRefusal(reason) {
       view[refusalsSlot + refusalReasons.indexOf(reason)]! += 1
+    },
+    countUnrecorded(reason) {
+      view[unrecordedSlot + unrecordedReasons.indexOf(reason)]! += 1
     },
     countUpstream(index, status, durationMs) {
       const start = upstreamStart(index)

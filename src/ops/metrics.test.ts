@@ -47,10 +47,12 @@ const contract = {
 } as const
 /** Ours beyond the contract: every drop is counted. */
 const additions = {
-  waybill_proxy_unrecorded_requests_total: ['counter', ''],
+  waybill_proxy_unrecorded_requests_total: ['counter', 'reason'],
   waybill_log_dropped_records_total: ['counter', 'reason'],
   waybill_proxy_refused_total: ['counter', 'reason'],
   waybill_sessions_late_facts_total: ['counter', ''],
+  waybill_sessions_refused_tags_total: ['counter', ''],
+  waybill_sessions_missed_checks_total: ['counter', 'reason'],
 } as const
 
 function createFixture() {

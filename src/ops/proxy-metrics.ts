@@ -1,5 +1,5 @@
 /** The metrics that proxy threads count: requests of clients and requests to upstreams. */
-import { refusalReasons } from './counter-layout.ts'
+import { refusalReasons, unrecordedReasons } from './counter-layout.ts'
 import { bucketBoundsSeconds, type CounterTotals, type Sample } from './counter-totals.ts'
 import type { MetricDefinition } from './metric-registry.ts'
 
@@ -55,17 +55,19 @@ export function proxyMetrics(totals: () => CounterTotals): MetricDefinition[] {
       collect: () => one(totals().scalar('untrustedForwarded')),
     },
     {
-      name: 'waybill_proxy_unrecorded_requests_total',
-      type: 'counter',
-      help: 'Requests to domains with `recording: off`: served, but nothing else is known of them.',
-      collect: () => one(totals().scalar('unrecorded')),
-    },
-    {
       name: 'waybill_proxy_refused_total',
       type: 'counter',
-      help: 'Connections and requests that a limit or a rule of the PROXY protocol turned away, by reason.',
+      help: 'Connections and requests that a limit, the PROXY protocol or `block` turned away, by reason.',
       labelNames: ['reason'],
       collect: () => refusalReasons.map((reason) => ({ labels: { reason }, value: totals().scalar(reason) })),
+    },
+    {
+      name: 'waybill_proxy_unrecorded_requests_total',
+      type: 'counter',
+      help: 'Requests that were served and left no record, by reason: wishes of clients, names that are not recorded.',
+      labelNames: ['reason'],
+      collect: () =>
+        unrecordedReasons.map((reason) => ({ labels: { reason }, value: totals().scalar(reason) })),
     },
   ]
 }

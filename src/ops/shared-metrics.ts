@@ -82,6 +82,14 @@ export const sharedMetrics = {
   waybill_sessions_open: gauge('Sessions that wait for more requests or for their turn.'),
   waybill_sessions_closed_total: counter('Sessions that were summarised and forgotten.'),
   waybill_sessions_late_facts_total: counter('Requests that came after their session had been closed.'),
+  waybill_sessions_refused_tags_total: counter(
+    'Sightings of tags that came too late, or found no room, to name pulls by digest.',
+  ),
+  waybill_sessions_missed_checks_total: counter(
+    'Checks that no daily summary counts, by reason.',
+    ['reason'],
+    [['late'], ['full'], ['other']],
+  ),
   waybill_events_total: counter(
     'Package events made, by type and kind.',
     ['type', 'kind'],

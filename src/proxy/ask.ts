@@ -23,6 +23,8 @@ export type Ask = {
   readonly isFallback: boolean
   /** It counts against the upstream's rate limit, so it waits as long as a 429 said. */
   readonly isCounted: boolean
+  /** Nobody waits for it: it takes no client's place, and is not asked while many places are taken. */
+  readonly isSpare: boolean
 }
 
 export type FallbackAsk = Pick<Ask, 'upstream' | 'repository' | 'path'>
@@ -62,6 +64,7 @@ export function askFor(
     },
     isFallback,
     isCounted,
+    isSpare: false,
   }
 }
 

@@ -4,8 +4,8 @@
 import { type Ask, askFor } from './ask.ts'
 import { localErrors } from './errors.ts'
 import type { Exchange, Exchanges } from './exchange.ts'
-import { isPublicHost } from './public-host.ts'
 import type { RedirectHosts } from './redirect-hosts.ts'
+import { askThere, isNamed, type RedirectRules, redirects, redirectTarget } from './redirects.ts'
 import { type Relay, type RelayOptions, type RelayPlan, startRelay } from './relay.ts'
 import { send } from './respond.ts'
 import type { Upstreams } from './upstream.ts'
@@ -14,10 +14,7 @@ export type BlobOptions = {
   exchanges: Exchanges
   upstreams: Upstreams
   relay: RelayOptions
-  /** By index: the upstream's own origin. */
-  origins: readonly string[]
-  /** Host names or `*.suffix`; empty: any https host. */
-  redirectHosts: readonly string[]
+  redirects: RedirectRules
   /** Host names, or `*.suffix`, that lead to this front. */
   ownHosts: readonly string[]
   seenHosts: RedirectHosts
@@ -25,8 +22,6 @@ export type BlobOptions = {
 
 export type Blobs = { serve(exchange: Exchange): void }
 
-const redirects = new Set([301, 302, 303, 307, 308])
-const maxHops = 3
 const locationName = Buffer.from('Location')
 
 export function createBlobs(options: BlobOptions): Blobs {
@@ -36,10 +31,9 @@ export function createBlobs(options: BlobOptions): Blobs {
     head(relay) {
       const { exchange, status, fields, ask, hops } = relay
       if (!redirects.has(status)) return checksBody(relay) ? 'check' : 'relay'
-      const origin = options.origins[ask.upstream] as string
-      const base = (ask.origin === '' ? origin : ask.origin) + ask.path
-      const url = URL.canParse(fields.location, base) ? new URL(fields.location, base) : null
-      if (!url || hops >= maxHops || !mayGo(url, origin, options.redirectHosts)) {
+      const origin = options.redirects.origins[ask.upstream] as string
+      const url = redirectTarget(fields.location, ask, hops, options.redirects)
+      if (!url) {
         relay.refuse(localErrors.upstreamFailed, 'relay')
         return 'taken'
       }
@@ -47,7 +41,7 @@ export function createBlobs(options: BlobOptions): Blobs {
       if (url.origin !== origin) options.seenHosts.see(ask.upstream, url.host)
       const handedOn = exchange.blobs === 'redirect' && !exchange.isHead && url.origin !== origin
       if (handedOn && !isFront(url, exchange, options.ownHosts)) handOn(exchanges, exchange, status, url)
-      else follow(relay, url, origin)
+      else follow(relay, url)
       return 'taken'
     },
   }
@@ -62,13 +56,11 @@ export function createBlobs(options: BlobOptions): Blobs {
     },
   }
 
-  const follow = (relay: Relay, url: URL, origin: string): void => {
+  const follow = (relay: Relay, url: URL): void => {
     const { ask, exchange } = relay
     const { isHead } = exchange
     const next: Ask = {
-      ...ask,
-      path: url.pathname + url.search,
-      origin: url.origin === origin ? '' : url.origin,
+      ...askThere(ask, url, options.redirects),
       // A signed link may be good for GET only, so its first byte is asked for to learn the length.
       method: 'GET',
       headers: isHead ? [...withoutRange(ask.headers), 'range', 'bytes=0-0'] : ask.headers,
@@ -118,23 +110,6 @@ function handOn(exchanges: Exchanges, exchange: Exchange, status: number, url: U
   const kept = status === 302 || status === 307 ? status : 307
   // href is ASCII without control characters, whatever the upstream's Location was (WHATWG URL).
   send(exchanges, exchange, kept, 'redirect', { name: locationName, value: url.href }, '')
-}
-
-/** Whether an answer of the upstream at `origin` may lead there, by the client's own feet or by the front's. */
-function mayGo(url: URL, origin: string, redirectHosts: readonly string[]): boolean {
-  if (url.username !== '' || url.password !== '') return false
-  if (url.origin === origin) return true
-  // An upstream without TLS stands in one's own network, and so may its storage.
-  const plain = origin.startsWith('http:')
-  if (url.protocol !== 'https:' && !(plain && url.protocol === 'http:')) return false
-  if (url.hostname === new URL(origin).hostname) return true
-  if (redirectHosts.length === 0) return plain || isPublicHost(url.hostname)
-  return redirectHosts.some((host) => isNamed(url.hostname, host))
-}
-
-/** `pattern`: a host name, or `*.suffix`. */
-function isNamed(hostname: string, pattern: string): boolean {
-  return pattern.startsWith('*.') ? hostname.endsWith(pattern.slice(1)) : hostname === pattern
 }
 
 /** Go clients keep `Authorization` on a redirect to the same host or a sub-domain of it, and storage refuses that. */

@@ -38,7 +38,7 @@ export function createChallengeSource(upstreams: Upstreams, now: () => number): 
         fail: (_call, reason) => resolve({ kind: 'failed', reason }),
       }
       const own = { headers: ownHeaders(''), authorization: '', origin: '' }
-      const alone = { fallback: null, isFallback: false, isCounted: false }
+      const alone = { fallback: null, isFallback: false, isCounted: false, isSpare: false }
       upstreams.ask({ upstream, repository, method: 'GET', path, ...own, ...alone }, sink)
     })
 

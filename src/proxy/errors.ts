@@ -44,6 +44,7 @@ export const localErrors = {
     'UNAUTHORIZED',
     'this registry serves public images only: pull without logging in',
   ),
+  blocked: describe(403, 'DENIED', 'this registry is not available to you'),
   nameUnknown: describe(404, 'NAME_UNKNOWN', 'repository name not known to registry'),
   blobUnknown: describe(404, 'BLOB_UNKNOWN', 'blob unknown to registry'),
   manifestUnknown: describe(404, 'MANIFEST_UNKNOWN', 'manifest unknown'),

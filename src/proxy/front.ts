@@ -7,6 +7,7 @@ import type { Admission } from './admission.ts'
 import { askFor } from './ask.ts'
 import { challenge, servePing, serveToken } from './auth.ts'
 import type { Blobs } from './blobs.ts'
+import type { Block } from './block.ts'
 import {
   type Address,
   canonicalAddress,
@@ -20,6 +21,7 @@ import { listPlan } from './lists.ts'
 import type { Manifests } from './manifests.ts'
 import type { Passthrough } from './passthrough.ts'
 import { isDigest, localPaths, parsePath, type Target } from './path.ts'
+import { type PrivacyPage, wantsJson } from './privacy-page.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
 import { type RequestHead, readRequest, upstreamQuery } from './request.ts'
 import { headerBlock, send, sendError } from './respond.ts'
@@ -35,6 +37,10 @@ export type FrontOptions = {
   proxies: TrustedProxies
   /** Of requests that ask the upstream. */
   admission: Admission
+  /** It changes with the routes. */
+  privacy(): PrivacyPage
+  /** Who is refused; null: nobody. Asked for each request, as databases change. */
+  block(): Block | null
   /** Clients that get blobs streamed whatever the route says. */
   streamRanges: TrustedProxies
   tokens: Tokens
@@ -70,6 +76,13 @@ export function createFront(options: FrontOptions): Front {
     if (request.looped) return sendError(exchanges, exchange, localErrors.loop)
     // 4. For balancers.
     if (head.path === localPaths.readyz) return serveReadiness(exchange)
+    // For everybody, whoever is refused the rest.
+    if (head.path === localPaths.privacy) return servePrivacy(exchange)
+    const blocked = options.block()?.(record.address) ?? null
+    if (blocked !== null) {
+      counters.countRefusal(`blocked_${blocked}`)
+      return sendError(exchanges, exchange, localErrors.blocked)
+    }
     // 5. A host, or a path, that is nobody's.
     if (!domain) return sendError(exchanges, exchange, localErrors.nameUnknown)
     if (record.class === 'other') return sendError(exchanges, exchange, unknownPath(head.path))
@@ -132,6 +145,28 @@ export function createFront(options: FrontOptions): Front {
     else send(exchanges, exchange, 200, 'local', plainText, 'ok\n')
   }
 
+  const servePrivacy = (exchange: Exchange): void => {
+    const { headers, body } = wantsJson(exchange.accept) ? options.privacy().json : options.privacy().html
+    send(exchanges, exchange, 200, 'local', headers, body)
+  }
+
+  /** Whether the request leaves a record: it reached a route, and neither the client nor the name is left out. */
+  const isToBeRecorded = (
+    domain: Domain | undefined,
+    record: Exchange['record'],
+    route: Resolved | null,
+    wish: RequestHead['wish'],
+  ): boolean => {
+    if (domain?.recording === false) {
+      counters.countUnrecorded('recording_off')
+      return false
+    }
+    if (domain === undefined || record.class === 'other') return false
+    if (record.repository !== '' && route === null) return false
+    if (wish !== null) counters.countUnrecorded(wish)
+    return wish === null
+  }
+
   const relayList = (exchange: Exchange): void => {
     const { record } = exchange
     const list = record.class === 'tags' ? 'tags/list' : `referrers/${record.reference}`
@@ -153,8 +188,6 @@ export function createFront(options: FrontOptions): Front {
       const domainIndex = request.host === '' ? -1 : routes.findDomain(request.host)
       const route = target.repository === '' ? null : routes.findRoute(domainIndex, target.repository)
       const domain = options.config.domains[domainIndex]
-      const isOffRecord = domain?.recording === false
-      if (isOffRecord) counters.countUnrecorded()
       const record = newRecord(target.class, address)
       record.method = methods.find((method) => method === head.method) ?? 'OTHER'
       record.domain = domainIndex
@@ -176,11 +209,7 @@ export function createFront(options: FrontOptions): Front {
         fallback: route?.fallback ?? null,
         scope: route?.scope ?? '',
         authorization: domain?.auth === 'passthrough' ? request.authorization : null,
-        isRecorded:
-          domain !== undefined &&
-          !isOffRecord &&
-          record.class !== 'other' &&
-          (record.repository === '' || route !== null),
+        isRecorded: isToBeRecorded(domain, record, route, request.wish),
         startedMs,
         sender: null,
         ticket: -1,

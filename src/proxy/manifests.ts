@@ -7,22 +7,25 @@ import { type Ask, askFor, recordSource } from './ask.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Exchanges } from './exchange.ts'
 import { createExpiringMap } from './expiring-map.ts'
+import { createImageConfigs } from './image-configs.ts'
 import { type CachedManifest, createManifestCache } from './manifest-cache.ts'
 import { createManifestFetch, type Outcome, ownHeaders, type Resolved } from './manifest-fetch.ts'
 import { isDigest } from './path.ts'
 import { createPrivateManifests } from './private-manifests.ts'
+import type { RedirectRules } from './redirects.ts'
 import { errorOf, type RelayOptions, type RelayPlan, startRelay } from './relay.ts'
 import { sendError } from './respond.ts'
 import type { ManifestNotice, ProxyCounters } from './types.ts'
 import type { Upstreams } from './upstream.ts'
 
-export type Manifests = { serve(exchange: Exchange): void }
+export type Manifests = { serve(exchange: Exchange): void; close(): void }
 
 export type ManifestOptions = {
   exchanges: Exchanges
   upstreams: Upstreams
   relay: RelayOptions
   counters: ProxyCounters
+  redirects: RedirectRules
   manifestBytes: number
   cacheBytes: number
   announce(notice: ManifestNotice): void
@@ -55,6 +58,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   const unknown = createExpiringMap<LocalError>({ maxEntries: maxRemembered, lifetimeMs: unknownForMs })
   /** By key of a tag: the digest that it last was. */
   const lastSeen = createExpiringMap<string>({ maxEntries: maxRemembered, lifetimeMs: staleForMs })
+  const configs = createImageConfigs({ ...options, cache })
   const privatePlan = createPrivateManifests(options)
 
   const relayAsIs = (exchange: Exchange): void => {
@@ -73,6 +77,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     if (exchange.isRecorded && nowMs - entry.announcedMs >= announceEveryMs) {
       entry.announcedMs = nowMs
       options.announce({ digest: entry.digest, mediaType: entry.mediaType, bytes: entry.bytes })
+      configs.follow(exchange, entry)
     }
     const { record } = exchange
     record.digest = entry.digest
@@ -237,6 +242,7 @@ export function createManifests(options: ManifestOptions): Manifests {
       else if (/^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$/.test(reference)) serveDigest(exchange, reference)
       else relayAsIs(exchange)
     },
+    close: configs.close,
   }
 }
 

@@ -5,6 +5,7 @@
 import type { Domain } from '../config/types.ts'
 import { createAdmission, createOpenRate } from './admission.ts'
 import { createBlobs } from './blobs.ts'
+import { createBlock } from './block.ts'
 import { canonicalAddress, createTrustedProxies, type TrustedProxies } from './client-address.ts'
 import { localErrors } from './errors.ts'
 import { createExchanges } from './exchange.ts'
@@ -12,6 +13,7 @@ import { createFront } from './front.ts'
 import { createManifests } from './manifests.ts'
 import { createPassages } from './passages.ts'
 import { createPassthrough } from './passthrough.ts'
+import { createPrivacyPage } from './privacy-page.ts'
 import { createRedirectHosts } from './redirect-hosts.ts'
 import type { RelayOptions } from './relay.ts'
 import { sendError } from './respond.ts'
@@ -22,6 +24,8 @@ import type { Certificates, Log, ProxyOptions, ProxyUpdate } from './types.ts'
 import { createUpstreams } from './upstream.ts'
 
 export type Proxy = {
+  /** Who is refused from now on. */
+  setBlock(memory: SharedArrayBuffer | null): void
   /** New connections are refused, `/readyz` fails; requests in flight go on. */
   stopListening(): void
   /** From the next request on; those in flight go on as they began. */
@@ -67,6 +71,8 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   const proxies: TrustedProxies = { trusts: (address) => ranges.trusted.trusts(address) }
   const own = ownHosts(config.domains)
   let stopping = false
+  let block = createBlock(options.block)
+  let privacy = createPrivacyPage(config)
   const ofThread = (limit: number): number => Math.max(1, Math.floor(limit / threads))
   const maxConnections = ofThread(limits.connections)
   const perClient = Math.max(1, Math.ceil(limits.connectionsPerClient / threads))
@@ -92,6 +98,17 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
   }
   const tokens = createTokens(options.tokenKeys)
   const routes = createRouteTable(config)
+  const redirects = { origins, redirectHosts: config.redirectHosts }
+  const manifests = createManifests({
+    exchanges,
+    upstreams,
+    relay,
+    counters,
+    redirects,
+    manifestBytes: limits.manifestBytes,
+    cacheBytes: Math.floor(limits.manifestCacheBytes / threads),
+    announce: options.announceManifest,
+  })
   const passthrough = createPassthrough({ ...options, config, exchanges, upstreams, relay, routes })
   const front = createFront({
     config,
@@ -99,26 +116,19 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     passthrough,
     proxies,
     admission,
+    privacy: () => privacy,
+    block: () => block,
     warnForwarded: createForwardedWarning(options.log),
     streamRanges: { trusts: (address) => ranges.streamed.trusts(address) },
     tokens,
     exchanges,
     upstreams,
-    manifests: createManifests({
-      exchanges,
-      upstreams,
-      relay,
-      counters,
-      manifestBytes: limits.manifestBytes,
-      cacheBytes: Math.floor(limits.manifestCacheBytes / threads),
-      announce: options.announceManifest,
-    }),
+    manifests,
     blobs: createBlobs({
       exchanges,
       upstreams,
       relay,
-      origins,
-      redirectHosts: config.redirectHosts,
+      redirects,
       ownHosts: own,
       seenHosts: createRedirectHosts({ report: options.reportRedirectHost, now: Date.now }),
     }),
@@ -178,6 +188,9 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     throw error
   })
   return {
+    setBlock(memory) {
+      block = createBlock(memory)
+    },
     update(update) {
       // New upstreams before the routes that name them.
       replaceAll(config.upstreams, update.upstreams)
@@ -192,6 +205,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
       // All that there ever were, as clients may still know them.
       replaceAll(own, ownHosts(config.domains))
       routes.replace(config, update.active.domains)
+      privacy = createPrivacyPage(config)
     },
     replaceCertificates: ({ listen, names }) => server.replaceCertificates(listen, names),
     stopListening() {
@@ -203,6 +217,7 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     async close() {
       server.close()
       exchanges.close()
+      manifests.close()
       await Promise.all([upstreams.close(), passthrough.close()])
     },
   }

@@ -17,6 +17,8 @@ export type RequestHead = {
   /** All lines joined by commas. */
   forwardedFor: string
   forwardedProto: string
+  /** The client asks not to be recorded: `DNT: 1`, `Sec-GPC: 1` (W3C Tracking Preference Expression, Global Privacy Control). */
+  wish: 'do_not_track' | 'global_privacy_control' | null
   /** An earlier hop was this front, or one like it. */
   looped: boolean
   /** Anything but an absent or zero Content-Length announces a body, and no body is taken. */
@@ -47,6 +49,7 @@ export function readRequest({ method, path, query, headers }: Head): RequestHead
     ifNoneMatch: '',
     forwardedFor: '',
     forwardedProto: '',
+    wish: null,
     looped: false,
     hasBody: false,
     malformed: !methodPattern.test(method) || !targetPattern.test(path) || !targetPattern.test(query),
@@ -97,6 +100,12 @@ export function readRequest({ method, path, query, headers }: Head): RequestHead
         break
       case 'if-none-match':
         head.ifNoneMatch = join(head.ifNoneMatch, value)
+        break
+      case 'dnt':
+        if (value === '1') head.wish = 'do_not_track'
+        break
+      case 'sec-gpc':
+        if (value === '1') head.wish = 'global_privacy_control'
         break
       case 'x-forwarded-for':
         head.forwardedFor = join(head.forwardedFor, value)

@@ -15,8 +15,18 @@ export type UpstreamErrorReason =
   | 'admission'
   | 'other'
 
-/** Why a client was turned away by a limit, or by the rules of the PROXY protocol. */
-export type RefusalReason = 'connections' | 'client_connections' | 'client_requests' | 'proxy_header'
+/** Why a client was turned away: by a limit, the rules of the PROXY protocol, or `block` in the config. */
+export type RefusalReason =
+  | 'connections'
+  | 'client_connections'
+  | 'client_requests'
+  | 'proxy_header'
+  | 'blocked_range'
+  | 'blocked_asn'
+  | 'blocked_company'
+  | 'blocked_country'
+
+export type UnrecordedReason = 'do_not_track' | 'global_privacy_control' | 'recording_off'
 
 /** Hot-path counters; see `src/ops/counters.ts` for what each means. */
 export type ProxyCounters = {
@@ -32,9 +42,9 @@ export type ProxyCounters = {
   connectionOpened(): void
   connectionClosed(): void
   countUntrustedForwarded(): void
-  /** A request to a domain whose requests are not recorded. */
-  countUnrecorded(): void
   countRefusal(reason: RefusalReason): void
+  /** A request was served and is not recorded. */
+  countUnrecorded(reason: UnrecordedReason): void
   countUpstream(index: number, status: number, durationMs: number): void
   countUpstreamError(index: number, reason: UpstreamErrorReason): void
   setRatelimitRemaining(index: number, remaining: number, nowMs: number): void
@@ -75,6 +85,8 @@ export type ProxyOptions = {
   tokenKeys: readonly string[]
   counters: ProxyCounters
   records: Records
+  /** `compileBlock`; null: nobody is refused. */
+  block: SharedArrayBuffer | null
   announceManifest(notice: ManifestNotice): void
   /** An upstream answered (null) or could not be reached; called at most once a second for each. */
   reportUpstream(index: number, failure: UpstreamErrorReason | null): void

@@ -101,12 +101,13 @@ export class UpstreamCall {
     if (ask.fallback && own && !health.tryPass(performance.now())) {
       return this.#giveUp(health.lastReason())
     }
-    if (pool.inFlight >= this.#shared.limitEach) {
-      this.#shared.options.counters.countUpstreamError(ask.upstream, 'admission')
+    const { limitEach, options } = this.#shared
+    if (pool.inFlight >= (ask.isSpare ? limitEach / 2 : limitEach)) {
+      if (!ask.isSpare) options.counters.countUpstreamError(ask.upstream, 'admission')
       return this.#giveUp('admission')
     }
-    pool.inFlight++
-    this.#admitted = true
+    this.#admitted = !ask.isSpare
+    if (this.#admitted) pool.inFlight++
     if (this.#signsIn() && auth.wants(ask.repository, Date.now())) {
       void auth.obtain(ask.repository, null).then(() => this.#dispatch())
     } else {

@@ -143,6 +143,7 @@ export const manifestFields = {
   config: descriptor,
   layers: [{ ...descriptor, foreign: 'value' }],
   manifests: [{ ...descriptor, platform: 'value', attestation_of: 'value' }],
+  platform: 'value',
 } as const satisfies TreeOf<Manifest>
 
 export const deadLetterFields = {

@@ -80,7 +80,10 @@ export type Heartbeat = Omit<RequestEvent, 'schema'> & { schema: 'waybill.heartb
 
 export type Descriptor = { digest: string; size: number; media_type: string }
 
-/** `schemas/manifest.json`: one node of the manifest graph, a pure function of the manifest's bytes. */
+/**
+ * `schemas/manifest.json`: one node of the manifest graph, a pure function of the bytes of a manifest, or of an image's
+ * config: that is a node of its own (`kind` other, known by its media type), so that no order matters.
+ */
 export type Manifest = {
   schema: 'waybill.manifest/1'
   digest: string
@@ -95,6 +98,8 @@ export type Manifest = {
   layers: (Descriptor & { foreign: boolean })[]
   /** Of an index. `platform`: `os/arch[/variant]`, null when absent or unknown/unknown. */
   manifests: (Descriptor & { platform: string | null; attestation_of: string | null })[]
+  /** Of an image's config alone: `os/arch[/variant]`. */
+  platform: string | null
 }
 
 export type LogEntry = RequestEvent | Heartbeat | Manifest

@@ -4,6 +4,8 @@ import { type PackedContext, packContext } from './context-codec.ts'
 import { factOf } from './fact.ts'
 import { keepSession, packFact } from './fact-codec.ts'
 import { joinEntryOf, joinKeyOf, type OpenEntry } from './join-index.ts'
+import type { Attempt } from './memory/attempt-history.ts'
+import { collectAttempts, collectSightings, type TagNotes } from './memory-notes.ts'
 import { endOf } from './pull/request.ts'
 import { flagsOf } from './schedule.ts'
 import type { Fact, FactContext } from './types.ts'
@@ -19,11 +21,13 @@ export type PackedFact = {
 
 export type SessionFacts = { sessionId: string; contexts: Map<number, Buffer>; facts: PackedFact[] }
 
-export type JoinEntries = { joinKey: string; entries: OpenEntry[] }
+/** Of one client and repository. */
+export type JoinEntries = { joinKey: string; entries: OpenEntry[]; attempts: Attempt[] }
 
 export type EntryBatch = {
   sessions: SessionFacts[]
   joins: JoinEntries[]
+  tags: TagNotes[]
   manifests: Manifest[]
 }
 
@@ -43,7 +47,12 @@ export function sortEntries(entries: readonly LogEntry[]): EntryBatch {
     if (fact.context !== before) contexts.set(fact.sessionId, fact.context)
     facts.push(fact)
   }
-  return { sessions: packSessions(facts), joins: collectJoins(facts), manifests: [...manifests.values()] }
+  return {
+    sessions: packSessions(facts),
+    joins: collectJoins(facts),
+    tags: collectSightings(facts),
+    manifests: [...manifests.values()],
+  }
 }
 
 /** `under`: the session to store them in, where that is not their own. */
@@ -87,6 +96,8 @@ export function factKey(fact: Fact): Buffer {
 
 function collectJoins(facts: readonly Fact[]): JoinEntries[] {
   const joins = new Map<string, JoinEntries>()
+  for (const { joinKey, attempts } of collectAttempts(facts))
+    joins.set(joinKey, { joinKey, entries: [], attempts })
   const keys = new Map<FactContext, string>()
   for (const fact of facts) {
     const entry = joinEntryOf(fact)
@@ -95,7 +106,7 @@ function collectJoins(facts: readonly Fact[]): JoinEntries[] {
     keys.set(fact.context, joinKey)
     let join = joins.get(joinKey)
     if (join === undefined) {
-      join = { joinKey, entries: [] }
+      join = { joinKey, entries: [], attempts: [] }
       joins.set(joinKey, join)
     }
     join.entries.push({ ...entry, sessionId: fact.sessionId })

@@ -41,17 +41,36 @@ test('what is loaded for a pull does not depend on the other pulls of its run', 
   )
   const loadAll = (some: typeof facts) => {
     const loaded = new Map<string, Manifest>()
-    for (
-      let wanted = needsManifests(some, loaded);
-      wanted.length > 0;
-      wanted = needsManifests(some, loaded)
-    ) {
-      for (const digest of wanted) loaded.set(digest, all.get(digest) as Manifest)
+    for (;;) {
+      const found = needsManifests(some, loaded).filter((digest) => all.has(digest))
+      if (found.length === 0) return loaded
+      for (const digest of found) loaded.set(digest, all.get(digest) as Manifest)
     }
-    return loaded
   }
   const alone = facts.slice(3)
   const [, second] = run(facts, loadAll(facts)).finished
   expect(second).toEqual(run(alone, loadAll(alone)).finished[0])
   expect(second?.event).toMatchObject({ tag: 'u', kind: 'incremental', platform: 'linux/amd64' })
+})
+
+test('configs are loaded of images that were asked for, and of children of which their index says no platform', () => {
+  const images = createGraph({
+    I3: { children: { M4: null, M5: 'linux/arm64', A1: 'attests M4' } },
+    M4: { config: 'C4', layers: ['L4'], platform: 'linux/amd64' },
+    M5: { config: 'C5', layers: ['L5'], platform: 'linux/arm64' },
+    A1: { kind: 'attestation', config: 'A1.config', layers: ['A1.layer'] },
+    S1: { kind: 'signature', config: 'S1.config', layers: ['S1.layer'] },
+    H1: { kind: 'helm', config: 'H1.config', configType: 'application/vnd.cncf.helm.config.v1+json' },
+  })
+  const known = (...names: string[]) =>
+    new Map([...images].filter(([digest]) => names.map(digestOf).includes(digest)))
+  const facts = (...lines: string[]) => parseFacts(lines, { tags: { s: 'M4', i: 'I3', h: 'H1', g: 'S1' } })
+  for (const method of ['HEAD', 'GET']) {
+    expect(needsManifests(facts(`0 ${method} manifests/s`), known())).toEqual([digestOf('M4')])
+    expect(needsManifests(facts(`0 ${method} manifests/s`), known('M4'))).toEqual([digestOf('C4')])
+  }
+  expect(needsManifests(facts('0 GET manifests/s', '1 GET blobs/L4'), known('M4', 'C4'))).toEqual([])
+  expect(needsManifests(facts('0 GET manifests/h', '1 GET manifests/g'), known('H1', 'S1'))).toEqual([])
+  const inferred = facts('0 HEAD manifests/i', '1 GET blobs/L4')
+  expect(needsManifests(inferred, known('I3', 'M4', 'M5', 'A1'))).toEqual([digestOf('C4')])
 })

@@ -33,6 +33,8 @@ const scripts: readonly string[][] = [
   ['HEAD manifests/t'],
   ['HEAD manifests/u 429', 'HEAD manifests/u'],
   ['HEAD manifests/v 404'],
+  ['HEAD manifests/v 404', 'HEAD manifests/v'],
+  ['GET manifests/I', 'GET manifests/M', 'GET blobs/C', 'GET blobs/L1'],
   [
     'GET manifests/t',
     'GET manifests/M',

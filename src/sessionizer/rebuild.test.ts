@@ -4,6 +4,7 @@
  */
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { hexId, manifestRequest, recordId, startMs } from '../../test/support/session-facts.ts'
 import { rules } from '../../test/support/session-store-behaviour.ts'
 import { createRandom, type Random } from '../../test/support/session-storm.ts'
 import type { LogEntry, PackageEvent } from '../record/events.ts'
@@ -96,12 +97,49 @@ async function runLive(traffic: Traffic, random: Random): Promise<PackageEvent[]
 
 test('live, in any batches and order, over two nodes, gives the events that all requests give at once', async () => {
   let count = 0
+  const across = { inferred: 0, attempts: 0 }
   for (let seed = 1; seed <= 30; seed += 1) {
     const random = createRandom(seed)
     const traffic = createTraffic(random, 40, [30, 200, 500][seed % 3] as number)
     const live = await runLive(traffic, random)
     expect(byId(live), `seed ${seed}`).toEqual(byId(rebuild(traffic)))
     count += live.length
+    for (const { tag_source, attempts } of live) {
+      if (tag_source === 'inferred') across.inferred += 1
+      if (attempts > 1) across.attempts += 1
+    }
   }
   expect(count).toBeGreaterThan(800)
+  expect(across.inferred).toBeGreaterThan(20)
+  expect(across.attempts).toBeGreaterThan(20)
 }, 60_000)
+
+test('summaries of checks, of the days that were over', async () => {
+  const store = createSqliteStore({
+    database: new DatabaseSync(':memory:'),
+    sessions: rules,
+    tombstoneMs: 1e9,
+  })
+  const all = createRebuild(rules)
+  const published: PackageEvent[] = []
+  let nowMs = startMs
+  const loop = createSessionLoop({
+    ...{ store, summarise, needsManifests, node: 'node', sessions: rules, log, intervalMs: 0 },
+    publish: async (events) => {
+      published.push(...events)
+    },
+    watermark: () => nowMs,
+  })
+  // From noon to noon: the second day is not over.
+  for (let hour = 0; hour < 24; hour += 1) {
+    const fields = { at: hour * 3_600_000, session_id: hexId(`poll ${hour}`) }
+    const poll = manifestRequest(recordId(hour), 'HEAD', hour % 3 === 0 ? 'a' : 'b', fields)
+    await store.addEntries([poll])
+    all.addRequest(poll)
+    nowMs = startMs + fields.at + 20_000
+    await loop.sweep()
+  }
+  expect(byId(published)).toEqual(byId(all.events()))
+  const counts = published.flatMap(({ checks }) => (checks === null ? [] : [checks.count]))
+  expect(counts.toSorted()).toEqual([4, 8])
+})

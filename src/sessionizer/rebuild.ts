@@ -5,7 +5,13 @@
 import type { Manifest, PackageEvent, RequestEvent } from '../record/events.ts'
 import { factOf } from './fact.ts'
 import { joinEntryOf, joinKeyOf, joinLimits } from './join-index.ts'
+import { type AttemptHistory, createAttemptHistory } from './memory/attempt-history.ts'
+import { createCheckSummaries } from './memory/check-summary.ts'
+import { createTagHistory, type TagHistory } from './memory/tag-history.ts'
+import { collectAttempts, collectSightings } from './memory-notes.ts'
+import { createOtherSessions, type Memories } from './other-sessions.ts'
 import { firstEntries, pairSessions } from './pair-sessions.ts'
+import { endOf } from './pull/request.ts'
 import { flags, type SessionRules, stateOf } from './schedule.ts'
 import { needsManifests, summarise } from './summarise.ts'
 import type { Fact, FactContext, Graph } from './types.ts'
@@ -75,7 +81,31 @@ export function createRebuild(rules: SessionRules): Rebuild {
     }
   }
 
-  function summariseSession(sessionId: string, facts: readonly Fact[]): PackageEvent[] {
+  function remember(): Memories {
+    const tags = new Map<string, TagHistory>()
+    const attempts = new Map<string, AttemptHistory>()
+    const all = [...sessions.values()].flat()
+    for (const { tagKey, sightings } of collectSightings(all)) {
+      // What is asked about lies before: nothing but repeats may go.
+      const history = createTagHistory(sightings, 0, { changes: all.length, tags: all.length })
+      history.thin(Number.POSITIVE_INFINITY)
+      tags.set(tagKey, history)
+    }
+    for (const { joinKey, attempts: rows } of collectAttempts(all))
+      attempts.set(joinKey, createAttemptHistory(rows))
+    return { tags: (key) => tags.get(key), attempts: (key) => attempts.get(key) }
+  }
+
+  /** Of the days that a running Waybill has ended by the last request. */
+  function summariseChecks(events: readonly PackageEvent[]): PackageEvent[] {
+    let lastMs = 0
+    for (const facts of sessions.values()) for (const fact of facts) lastMs = Math.max(lastMs, endOf(fact))
+    const summaries = createCheckSummaries({ maxRows: events.length })
+    for (const event of events) summaries.add(event)
+    return summaries.due(lastMs)
+  }
+
+  function summariseSession(sessionId: string, facts: readonly Fact[], memories: Memories): PackageEvent[] {
     const isBuilder = ((stateOf(facts)?.flags ?? 0) & flags.builder) !== 0
     const { finished } = summarise({
       sessionId,
@@ -85,6 +115,7 @@ export function createRebuild(rules: SessionRules): Rebuild {
       closing: true,
       idleMs: isBuilder ? rules.idleBuilderMs : rules.idleMs,
       node: '',
+      others: createOtherSessions(facts, memories),
     })
     return finished.map(({ event }) => event)
   }
@@ -105,9 +136,11 @@ export function createRebuild(rules: SessionRules): Rebuild {
 
     events() {
       const events: PackageEvent[] = []
+      const memories = remember()
       for (const [sessionId, facts] of joinSessions()) {
-        for (const event of summariseSession(sessionId, facts)) events.push(event)
+        for (const event of summariseSession(sessionId, facts, memories)) events.push(event)
       }
+      for (const event of summariseChecks(events)) events.push(event)
       const order = (a: PackageEvent, b: PackageEvent) =>
         Date.parse(a.ended_at) - Date.parse(b.ended_at) || (a.id < b.id ? -1 : 1)
       return events.sort(order)

@@ -5,11 +5,15 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 const scripts = [
   'add-facts',
   'add-joins',
+  'add-tags',
   'claim',
   'close',
+  'close-checks',
   'pair',
+  'put-check',
   'redirect',
   'release',
+  'thin-tags',
   'watermark',
 ] as const
 export type ScriptName = (typeof scripts)[number]

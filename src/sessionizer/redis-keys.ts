@@ -16,6 +16,14 @@ export type RedisKeys = {
   shardOfJoin(joinKey: string): number
   undecided(joinKey: string): string
   decided(joinKey: string): string
+  attempts(joinKey: string): string
+  tagsDue(shard: number): string
+  shardOfTags(tagKey: string): number
+  tags(tagKey: string): string
+  checksDue(shard: number): string
+  checksClosed(shard: number): string
+  shardOfCheck(id: string): number
+  check(id: string): string
   manifest(digest: string): string
   nodes: string
 }
@@ -38,6 +46,14 @@ export function createRedisKeys(prefix: string): RedisKeys {
     tombstone: (sessionId) => `${tags[shardOfSession(sessionId)]}t:${shortSession(sessionId)}`,
     undecided: (joinKey) => `${tags[shardOfJoin(joinKey)]}j:${joinKey}`,
     decided: (joinKey) => `${tags[shardOfJoin(joinKey)]}k:${joinKey}`,
+    attempts: (joinKey) => `${tags[shardOfJoin(joinKey)]}a:${joinKey}`,
+    tagsDue: (shard) => `${tags[shard]}tags`,
+    shardOfTags: shardOfJoin,
+    tags: (tagKey) => `${tags[shardOfJoin(tagKey)]}v:${tagKey}`,
+    checksDue: (shard) => `${tags[shard]}checks`,
+    checksClosed: (shard) => `${tags[shard]}checked`,
+    shardOfCheck: shardOfSession,
+    check: (id) => `${tags[shardOfSession(id)]}c:${shortSession(id)}`,
     manifest: (digest) => `${prefix}:g:{${digest}}`,
     nodes: `{${prefix}}:nodes`,
   }

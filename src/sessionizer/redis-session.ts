@@ -1,5 +1,10 @@
-/** What lies in Redis: a session's hash, field by field and back to facts, and its entries in the join index. */
+/**
+ * What lies in Redis, field by field and back: a session's hash, its entries in the join index, attempts and tags.
+ */
 import type { JoinEntry, OpenEntry } from './join-index.ts'
+import type { Attempt } from './memory/attempt-history.ts'
+import type { TagSighting } from './memory/tag-history.ts'
+import { secondOf } from './memory-notes.ts'
 import { type UnpackedSession, unpackSession } from './stored-facts.ts'
 
 // One value over 64 bytes turns the whole hash into a table of twice the size
@@ -63,4 +68,57 @@ export function joinFields(entry: OpenEntry): Buffer[] {
   value.writeUIntBE(entry.time, 0, 6)
   value.write(entry.digest, 6, 'hex')
   return [joinName(entry.kind, entry.sessionId), value]
+}
+
+const timeBytes = 6
+const never = 2 ** 48 - 1
+const sessionBytes = 16
+
+/** Field and value of an attempt in `redis/add-joins.lua`. */
+export function attemptFields({ sessionId, tag, timeMs, answeredMs }: Attempt): Buffer[] {
+  const value = Buffer.alloc(2 * timeBytes)
+  value.writeUIntBE(timeMs, 0, timeBytes)
+  value.writeUIntBE(answeredMs ?? never, timeBytes, timeBytes)
+  return [Buffer.concat([Buffer.from(sessionId, 'hex'), Buffer.from(tag)]), value]
+}
+
+export function readAttempt(field: Buffer, value: Buffer): Attempt {
+  const answered = value.readUIntBE(timeBytes, timeBytes)
+  return {
+    sessionId: field.toString('hex', 0, sessionBytes),
+    tag: field.toString('utf8', sessionBytes),
+    timeMs: value.readUIntBE(0, timeBytes),
+    answeredMs: answered === never ? null : answered,
+  }
+}
+
+const sha256 = 'sha256:'
+const sha256Text = /^sha256:[0-9a-f]{64}$/
+const secondBytes = 5
+
+/** Second, length of the digest's text (0: a SHA-256 of 32 bytes), digest, tag; see `redis/add-tags.lua`. */
+export function sightingFields(sighting: TagSighting): [field: Buffer, timeMs: number, withinMs: number] {
+  const { digest, tag, timeMs } = sighting
+  const second = secondOf(sighting)
+  const head = Buffer.alloc(secondBytes + 1)
+  head.writeUIntBE(second, 0, secondBytes)
+  const isShort = sha256Text.test(digest)
+  const bytes = isShort
+    ? Buffer.from(digest.slice(sha256.length), 'hex')
+    : Buffer.from(digest).subarray(0, 255)
+  head.writeUInt8(isShort ? 0 : bytes.length, secondBytes)
+  return [Buffer.concat([head, bytes, Buffer.from(tag)]), timeMs, timeMs - second * 1000]
+}
+
+/** null: no sighting. */
+export function readSighting(field: Buffer, value: Buffer): TagSighting | null {
+  const from = secondBytes + 1
+  if (field.length <= from) return null
+  const length = field.readUInt8(secondBytes)
+  const to = from + (length || 32)
+  return {
+    tag: field.toString('utf8', to),
+    digest: length === 0 ? sha256 + field.toString('hex', from, to) : field.toString('utf8', from, to),
+    timeMs: field.readUIntBE(0, secondBytes) * 1000 + Number(value),
+  }
 }

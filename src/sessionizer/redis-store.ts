@@ -1,5 +1,4 @@
 /** Sessions in Redis: any number of nodes share them. Each method is one script call a shard. */
-import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type { LogEntry, Manifest } from '../record/events.ts'
 import {
@@ -12,21 +11,15 @@ import {
 } from './entry-batch.ts'
 import { packTraces, unpackTraces } from './event-trace.ts'
 import { longSession, shortSession } from './fact-codec.ts'
-import { decidedMs, undecidedMs } from './join-index.ts'
+import { decidedMs } from './join-index.ts'
 import { createManifestCache } from './manifest-cache.ts'
+import { createRedisClaim } from './redis-claim.ts'
 import { connectRedis, type RedisConnectionOptions } from './redis-client.ts'
 import { createRedisKeys, shardCount } from './redis-keys.ts'
-import { contextFields, joinFields, joinName, readSession } from './redis-session.ts'
-import {
-  claimFacts,
-  earlyMs,
-  mostFacts,
-  nodeLifeMs,
-  passEveryMs,
-  passFacts,
-  type SessionRules,
-} from './schedule.ts'
-import type { ClaimedSession, LoadedSession, Pairing, SessionStore } from './store.ts'
+import { createRedisMemory } from './redis-memory.ts'
+import { contextFields, joinName, readSession } from './redis-session.ts'
+import { earlyMs, mostFacts, nodeLifeMs, passEveryMs, passFacts, type SessionRules } from './schedule.ts'
+import type { LoadedSession, Pairing, SessionStore } from './store.ts'
 
 export type RedisStoreOptions = RedisConnectionOptions & {
   /** Before every key. Default `waybill`. */
@@ -38,6 +31,8 @@ export type RedisStoreOptions = RedisConnectionOptions & {
   leaseMs?: number
   /** Sliding lifetime of manifests. Default 90 days. */
   manifestMs?: number
+  /** Sightings of tags that came too late or found no room. */
+  onTagsRefused?(count: number): void
 }
 
 export type RedisStore = SessionStore & {
@@ -71,7 +66,12 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     nowMs: () => performance.now(),
   })
 
-  let firstShard = 0
+  const memory = createRedisMemory({
+    ...{ client, run, keys },
+    onTagsRefused: options.onTagsRefused ?? (() => undefined),
+  })
+
+  const claimDue = createRedisClaim({ client, run, keys, leaseMs })
 
   /** Returns the facts of sessions that redirect elsewhere. */
   async function addToShard(shard: number, sessions: SessionFacts[]): Promise<SessionFacts[]> {
@@ -111,81 +111,6 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as Manifest]))
   }
 
-  type Shard = { shard: number; members: string[] }
-
-  async function findDue(shard: number, watermarkMs: number, max: number): Promise<Shard> {
-    const [due, leased] = await Promise.all([
-      client.zrangebyscore(keys.due(shard), '-inf', watermarkMs, 'LIMIT', 0, max),
-      // The script looks at the time; the oldest leases are the first to run out.
-      client.zrangebyscore(keys.leased(shard), '-inf', '+inf', 'LIMIT', 0, max),
-    ])
-    return { shard, members: [...new Set([...due, ...leased])] }
-  }
-
-  /** `tooLarge`: members that are due and hold more than `largest` facts. */
-  async function claimShard(
-    { shard, members }: Shard,
-    limits: { watermarkMs: number; budget: number; largest: number },
-  ): Promise<{ claimed: ClaimedSession[]; tooLarge: Shard }> {
-    const claimed: ClaimedSession[] = []
-    const tooLarge: Shard = { shard, members: [] }
-    if (members.length === 0) return { claimed, tooLarge }
-    const lease = randomBytes(9).toString('base64url')
-    const names = members.flatMap((member) => {
-      const sessionId = longSession(member)
-      return [keys.session(sessionId), keys.tombstone(sessionId)]
-    })
-    const { watermarkMs, budget, largest } = limits
-    const reply = await run(
-      'claim',
-      [keys.due(shard), keys.leased(shard), ...names],
-      [watermarkMs, leaseMs, lease, budget, largest, mostFacts, ...members],
-    )
-    const rows = reply as (number | Buffer | null | Buffer[])[]
-    for (let at = 0; at < rows.length; at += 3) {
-      const member = members[Number(rows[at])] ?? ''
-      const fields = rows[at + 2] as Buffer[] | null
-      if (fields === null) {
-        tooLarge.members.push(member)
-        continue
-      }
-      const sessionId = longSession(member)
-      const session = readSession(sessionId, fields, mostFacts)
-      const earlier = unpackTraces((rows[at + 1] as Buffer | null) ?? Buffer.alloc(0))
-      claimed.push({ sessionId, lease, ...session, earlier })
-    }
-    return { claimed, tooLarge }
-  }
-
-  /** Small sessions of all shards at once; then large ones one after the other, until it is enough. */
-  async function claimDue(watermarkMs: number, max: number): Promise<ClaimedSession[]> {
-    const each = Math.max(1, Math.ceil(max / shardCount))
-    const shards = await Promise.all(
-      Array.from({ length: shardCount }, (_, shard) => findDue(shard, watermarkMs, each)),
-    )
-    const share = Math.ceil(claimFacts / shardCount)
-    const found = await Promise.all(
-      shards.map((shard) => claimShard(shard, { watermarkMs, budget: share, largest: 2 * share })),
-    )
-    const claimed = found.flatMap((one) => one.claimed)
-    const tooLarge = found.map((one) => one.tooLarge).filter(({ members }) => members.length > 0)
-    // Another shard each time, and at least one session, so that none waits for ever behind the small ones.
-    firstShard = (firstShard + 1) % shardCount
-    tooLarge.sort((a, b) => turnOf(a.shard) - turnOf(b.shard))
-    let facts = claimed.reduce((sum, session) => sum + session.facts.length, 0)
-    for (const shard of tooLarge) {
-      const large = await claimShard(shard, { watermarkMs, budget: 1, largest: Number.MAX_SAFE_INTEGER })
-      claimed.push(...large.claimed)
-      facts += large.claimed.reduce((sum, session) => sum + session.facts.length, 0)
-      if (facts >= claimFacts) break
-    }
-    return claimed
-  }
-
-  function turnOf(shard: number): number {
-    return (shard - firstShard + shardCount) % shardCount
-  }
-
   return {
     ready,
     async ping() {
@@ -194,22 +119,13 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
 
     async addEntries(entries: readonly LogEntry[]) {
       const batch = sortEntries(entries)
-      const joins = Map.groupBy(batch.joins, (join) => keys.shardOfJoin(join.joinKey))
-      // Facts last: a session may close once its facts are there, and must find its join entries then.
+      // Facts last: a session may close once its facts are there, and must find all else then.
       await Promise.all([
         ...batch.manifests.map((manifest) =>
           client.set(keys.manifest(manifest.digest), JSON.stringify(manifest), 'PX', manifestMs),
         ),
-        ...[...joins.values()].map((group) =>
-          run(
-            'add-joins',
-            group.flatMap(({ joinKey }) => [keys.undecided(joinKey), keys.decided(joinKey)]),
-            [
-              undecidedMs,
-              ...group.flatMap(({ entries: list }) => [list.length, ...list.flatMap(joinFields)]),
-            ],
-          ),
-        ),
+        memory.addJoins(batch.joins),
+        memory.addTags(batch.tags),
       ])
       await addSessions(batch.sessions)
     },
@@ -289,6 +205,7 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     },
 
     loadManifests: (digests) => cache.load(digests),
+    ...memory.calls,
 
     async publishWatermark(node, oldestMs) {
       await run('watermark', [keys.nodes], [node, oldestMs, nodeLifeMs(rules)])

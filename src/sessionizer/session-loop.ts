@@ -4,6 +4,8 @@
  */
 import { performance } from 'node:perf_hooks'
 import type { PackageEvent } from '../record/events.ts'
+import type { ChecksMissed } from './check-rows.ts'
+import { isSummarised } from './memory/check-summary.ts'
 import type { SessionRules } from './schedule.ts'
 import { createSessionWork, type Gathered, type Prepared, type SummaryTools } from './session-work.ts'
 import { createSteadyClock } from './steady-clock.ts'
@@ -23,6 +25,8 @@ export type SessionLoopMetrics = {
   closed?(count: number): void
   /** Facts that came after their pull was published and were dropped. */
   late?(facts: number): void
+  /** Checks that no summary counts: their day was over, or there was no room. */
+  checksMissed?(missed: ChecksMissed): void
   /** From the end of a pull to its publication; one call for each event. */
   eventDelayMs?(ms: number): void
 }
@@ -59,6 +63,8 @@ const countEveryMs = 5000
 const warnEveryMs = 60_000
 /** Events published at a time; the store in the file writes so many in a few ms. */
 const publishBatch = 512
+/** Between two thinnings of tags, and looks for days that are over; by the watermark. */
+const upkeepEveryMs = 60_000
 
 export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
   const { store, log, node, sessions: rules, metrics = {}, intervalMs = 250, batch = 64 } = options
@@ -78,6 +84,7 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
   let pausedUntilMs = 0
   let countedMs = Number.NEGATIVE_INFINITY
   let warnedMs = Number.NEGATIVE_INFINITY
+  let upkeptMs = Number.NEGATIVE_INFINITY
   /** The last sweep did not do all that was due. */
   let isBehind = false
 
@@ -99,13 +106,15 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     pausedUntilMs = performance.now() + waitMs
   }
 
-  async function effectiveWatermark(): Promise<{ nowMs: number; watermarkMs: number }> {
+  /** `settledMs`: as far as nodes that lag more than they may have come. */
+  async function effectiveWatermark(): Promise<{ nowMs: number; watermarkMs: number; settledMs: number }> {
     await store.publishWatermark(node, options.watermark())
     const [lowest, storeMs] = await Promise.all([store.lowestWatermark(), store.storeTimeMs()])
     const nowMs = steady(storeMs)
     // A node that lags holds the others no longer than the capped lateness.
     const heldMs = Math.max(lowest ?? nowMs, nowMs - rules.latenessMs)
-    return { nowMs, watermarkMs: Math.floor(Math.min(nowMs, heldMs)) }
+    const watermarkMs = Math.floor(Math.min(nowMs, heldMs))
+    return { nowMs, watermarkMs, settledMs: Math.min(watermarkMs, Math.floor(lowest ?? watermarkMs)) }
   }
 
   /** A session that cannot be summarised must not stop the others; it is tried again with them. */
@@ -116,29 +125,41 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     return null
   }
 
-  async function gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null> {
+  async function gather(
+    claimed: ClaimedSession,
+    watermarkMs: number,
+    settledMs: number,
+  ): Promise<Gathered | null> {
     try {
-      return await work.gather(claimed, watermarkMs)
+      return await work.gather(claimed, watermarkMs, settledMs)
     } catch (error) {
       return postpone(error, claimed, watermarkMs)
     }
   }
 
-  async function decide(gathered: Gathered, watermarkMs: number): Promise<Prepared | null> {
+  async function decide(
+    gathered: Gathered,
+    watermarkMs: number,
+    settledMs: number,
+  ): Promise<Prepared | null> {
     try {
-      return work.decide(gathered, watermarkMs)
+      return await work.decide(gathered, watermarkMs, settledMs)
     } catch (error) {
       return postpone(error, gathered.session, watermarkMs)
     }
   }
 
   /** One after the other, with room for other work between them; once stopped, what is not begun is given back. */
-  async function decideAll(claimed: readonly ClaimedSession[], watermarkMs: number): Promise<Prepared[]> {
-    const gathered = await Promise.all(claimed.map((session) => gather(session, watermarkMs)))
+  async function decideAll(
+    claimed: readonly ClaimedSession[],
+    watermarkMs: number,
+    settledMs: number,
+  ): Promise<Prepared[]> {
+    const gathered = await Promise.all(claimed.map((session) => gather(session, watermarkMs, settledMs)))
     const left = gathered.filter((one) => one !== null)
     const prepared: Prepared[] = []
     for (let one = left.shift(); one !== undefined; one = stopped ? undefined : left.shift()) {
-      const decided = await decide(one, watermarkMs)
+      const decided = await decide(one, watermarkMs, settledMs)
       if (decided !== null) prepared.push(decided)
       await turns.next()
     }
@@ -150,19 +171,48 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     return prepared
   }
 
-  async function publishAll(prepared: readonly Prepared[], nowMs: number): Promise<boolean> {
-    const events = prepared.flatMap((one) => one.events)
+  async function publishEvents(events: PackageEvent[]): Promise<boolean> {
     try {
       for (let at = 0; at < events.length; at += publishBatch) {
         await turns.next()
         await options.publish(events.slice(at, at + publishBatch))
       }
+      return true
     } catch (error) {
       fail(error, 'Package events could not be published; they are kept and tried again.')
       return false
     }
+  }
+
+  async function publishAll(prepared: readonly Prepared[], nowMs: number): Promise<boolean> {
+    const events = prepared.flatMap((one) => one.events)
+    if (!(await publishEvents(events))) return false
     for (const event of events) metrics.eventDelayMs?.(Math.max(0, nowMs - Date.parse(event.ended_at)))
+    // Before their sessions are closed: what was counted twice is counted once, what was not would be lost.
+    const checks = events.filter(isSummarised)
+    if (checks.length === 0) return true
+    const missed = await store.addChecks(checks)
+    if (missed.late + missed.full > 0) metrics.checksMissed?.(missed)
     return true
+  }
+
+  /**
+   * When all that was due is closed: no check of a day that is over is still on its way. Returns the number of
+   * summaries published; null: they could not be.
+   */
+  async function upkeep(settledMs: number): Promise<number | null> {
+    if (settledMs < upkeptMs + upkeepEveryMs) return 0
+    await store.thinTags(settledMs)
+    let published = 0
+    while (!stopped) {
+      const summaries = await store.dueChecks(settledMs, publishBatch)
+      if (summaries.length === 0) break
+      if (!(await publishEvents(summaries))) return null
+      await store.forgetChecks(summaries)
+      published += summaries.length
+    }
+    upkeptMs = settledMs
+    return published
   }
 
   async function finish(prepared: readonly Prepared[], isPublished: boolean, watermarkMs: number) {
@@ -190,15 +240,18 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     isBehind = true
     for (let round = 0; round < maxRounds && !stopped; round++) {
       await turns.next()
-      const { nowMs, watermarkMs } = await effectiveWatermark()
+      const { nowMs, watermarkMs, settledMs } = await effectiveWatermark()
       // While there is much to do as well, or the count would be that of before.
       await countOpen()
       const claimed = await store.claimDue({ watermarkMs, max: batch })
       if (claimed.length === 0) {
         isBehind = false
+        const summaries = await upkeep(settledMs)
+        if (summaries === null) return published
+        published += summaries
         break
       }
-      const prepared = await decideAll(claimed, watermarkMs)
+      const prepared = await decideAll(claimed, watermarkMs, settledMs)
       const isPublished = await publishAll(prepared, nowMs)
       await finish(prepared, isPublished, watermarkMs)
       if (!isPublished) return published

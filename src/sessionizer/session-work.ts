@@ -3,6 +3,11 @@ import type { Manifest } from '../record/events.ts'
 import { type EventTrace, joinTraces, traceOf } from './event-trace.ts'
 import { joinSession } from './join-session.ts'
 import { splitLate } from './late.ts'
+import { type AttemptHistory, createAttemptHistory } from './memory/attempt-history.ts'
+import { createTagHistory, type TagHistory } from './memory/tag-history.ts'
+import { createMemoryBook } from './memory-book.ts'
+import { attemptKeysOf, createOtherSessions } from './other-sessions.ts'
+import type { OtherSessions } from './pull/surroundings.ts'
 import { earlyMs, flags, idleMsOf, type SessionRules, stateOf } from './schedule.ts'
 import type { ClaimedSession, CloseRequest, SessionClosing } from './store.ts'
 import type { Fact, Graph, Summary } from './types.ts'
@@ -18,6 +23,7 @@ export type SummariseInput = {
   node: string
   /** All that is asked of earlier events; the store keeps no more of them. */
   earlier?: readonly EventTrace[]
+  others?: OtherSessions
 }
 
 export type SummaryTools = {
@@ -36,8 +42,13 @@ export type SessionWorkOptions = SummaryTools & {
   onOverfull(facts: number): void
 }
 
-/** All that the summary needs. */
-export type Gathered = { session: ClaimedSession; graph: Graph }
+/** All that the summary needs, but for tags: most sessions name theirs. */
+export type Gathered = {
+  session: ClaimedSession
+  graph: Graph
+  /** By client and repository. */
+  attempts: ReadonlyMap<string, AttemptHistory>
+}
 
 export type Prepared = { events: Summary['finished'][number]['event'][]; request: CloseRequest }
 
@@ -49,15 +60,23 @@ const leastWaitMs = 1000
 /** Of a session that is read in parts, so much of a part must be done with: less would be read again and again. */
 const leastDone = 1 / 2
 
+/** `settledMs`: what began before it is in the store, of all nodes. */
 export type SessionWork = {
   /** null: nothing is left to do, the claim is void. */
-  gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null>
-  /** Pure but for what it reports. */
-  decide(gathered: Gathered, watermarkMs: number): Prepared
+  gather(claimed: ClaimedSession, watermarkMs: number, settledMs: number): Promise<Gathered | null>
+  decide(gathered: Gathered, watermarkMs: number, settledMs: number): Promise<Prepared>
 }
 
 export function createSessionWork(options: SessionWorkOptions): SessionWork {
   const { store, node, sessions: rules } = options
+  const tagBook = createMemoryBook(
+    (key) => store.loadTags(key),
+    (rows) => createTagHistory(rows),
+  )
+  const attemptBook = createMemoryBook(
+    (key) => store.loadAttempts(key),
+    (rows) => createAttemptHistory(rows),
+  )
 
   async function lookUp(facts: readonly Fact[], roots: readonly string[]): Promise<Graph> {
     const graph = new Map<string, Manifest>()
@@ -71,13 +90,63 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     return graph
   }
 
-  async function gather(claimed: ClaimedSession, watermarkMs: number): Promise<Gathered | null> {
+  async function gather(
+    claimed: ClaimedSession,
+    watermarkMs: number,
+    settledMs: number,
+  ): Promise<Gathered | null> {
     const session = await joinSession(store, claimed, watermarkMs, rules)
     if (session === null) return null
     const isLate = session.facts.some(({ late }) => late)
     const roots = isLate ? session.earlier.flatMap(({ digest }) => (digest === null ? [] : [digest])) : []
     const all = session.facts.map(({ fact }) => fact)
-    return { session, graph: await lookUp(all, roots) }
+    const [graph, attempts] = await Promise.all([lookUp(all, roots), loadAttempts(all, settledMs)])
+    return { session, graph, attempts }
+  }
+
+  async function loadAttempts(
+    facts: readonly Fact[],
+    settledMs: number,
+  ): Promise<Map<string, AttemptHistory>> {
+    // No pull of these began later.
+    const lastMs = facts.reduce((last, { time }) => Math.max(last, time), 0)
+    const found = await Promise.all(
+      attemptKeysOf(facts).map(
+        async (key) =>
+          [key, attemptBook.peek(key, lastMs) ?? (await attemptBook.load(key, settledMs))] as const,
+      ),
+    )
+    return new Map(found)
+  }
+
+  /** Once more if it asked about tags that had to be read first. */
+  async function withOthers<T>(
+    run: (others: OtherSessions) => T,
+    { session, attempts }: Gathered,
+    settledMs: number,
+  ): Promise<T> {
+    const facts = session.facts.map(({ fact }) => fact)
+    const missing = new Set<string>()
+    const known = new Map<string, TagHistory>()
+    const result = run(
+      createOtherSessions(facts, {
+        attempts: (key) => attempts.get(key),
+        tags(key, timeMs) {
+          const history = tagBook.peek(key, timeMs)
+          if (history === undefined) missing.add(key)
+          else known.set(key, history)
+          return history
+        },
+      }),
+    )
+    if (missing.size === 0) return result
+    await Promise.all([...missing].map(async (key) => known.set(key, await tagBook.load(key, settledMs))))
+    return run(
+      createOtherSessions(facts, {
+        attempts: (key) => attempts.get(key),
+        tags: (key) => known.get(key),
+      }),
+    )
   }
 
   /** Of a session that is read in parts: what began before the last fact that was read is all there. */
@@ -97,7 +166,8 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     return { summary: options.summarise({ ...input, closing: true }), closing: true }
   }
 
-  function decide({ session, graph }: Gathered, watermarkMs: number): Prepared {
+  async function decide(gathered: Gathered, watermarkMs: number, settledMs: number): Promise<Prepared> {
+    const { session, graph } = gathered
     const { sessionId, lease, arrivals, earlier, more } = session
     const all = session.facts.map(({ fact }) => fact)
     const state = stateOf(all)
@@ -117,10 +187,15 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
       node,
       earlier,
     }
-    const { summary, closing } =
-      more && kept.length > 0
-        ? summarisePart(input)
-        : { summary: options.summarise(input), closing: input.closing }
+    const isPart = more && kept.length > 0
+    const { summary, closing } = await withOthers(
+      (others) =>
+        isPart
+          ? summarisePart({ ...input, others })
+          : { summary: options.summarise({ ...input, others }), closing: input.closing },
+      gathered,
+      settledMs,
+    )
     const remaining = closing ? [] : summary.remaining
     const stays = new Set(remaining.map((fact) => fact.id))
     const rest = stateOf(remaining)

@@ -5,7 +5,9 @@ import type { DatabaseSync } from 'node:sqlite'
 // by side: by their ids, which are random, each would be written with a page of its own. The field of a
 // `session_fact` is a record id (16 bytes), the same and `h` for a heartbeat, or four bytes: the id of a context
 // that facts name. `session_meta.due` is null while the session is leased; `kept_check` is the check that counts
-// when the lease ends.
+// when the lease ends. `session_tagged` is one row for each key
+// of `session_tag`: sightings before `thinned` are refused, those from `due` on are still to be thinned. Checks of days
+// before `through` are refused.
 const tables = `
 CREATE TABLE IF NOT EXISTS session_meta (
   number INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL, flags INTEGER NOT NULL,
@@ -39,6 +41,25 @@ CREATE TABLE IF NOT EXISTS session_manifest (
   digest TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS session_manifest_expires ON session_manifest (expires);
+CREATE TABLE IF NOT EXISTS session_attempt (
+  key TEXT NOT NULL, session TEXT NOT NULL, tag TEXT NOT NULL, time INTEGER NOT NULL, answered INTEGER,
+  expires INTEGER NOT NULL, PRIMARY KEY (key, session, tag)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_attempt_expires ON session_attempt (expires);
+CREATE TABLE IF NOT EXISTS session_tag (
+  key TEXT NOT NULL, tag TEXT NOT NULL, second INTEGER NOT NULL, digest TEXT NOT NULL, time INTEGER NOT NULL,
+  PRIMARY KEY (key, tag, second, digest)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session_tagged (
+  key TEXT PRIMARY KEY, thinned INTEGER NOT NULL, held INTEGER NOT NULL, due INTEGER, expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_tagged_due ON session_tagged (due) WHERE due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS session_tagged_expires ON session_tagged (expires);
+CREATE TABLE IF NOT EXISTS session_check (
+  id TEXT PRIMARY KEY, day INTEGER NOT NULL, value TEXT NOT NULL, ids BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_check_day ON session_check (day);
+CREATE TABLE IF NOT EXISTS session_checked (one INTEGER PRIMARY KEY CHECK (one = 1), through INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS session_node (node TEXT PRIMARY KEY, oldest INTEGER NOT NULL, seen INTEGER NOT NULL)
   WITHOUT ROWID;
 `
@@ -95,6 +116,32 @@ const statements = {
   touchManifest: 'UPDATE session_manifest SET expires = ? WHERE digest = ?',
   putManifest: 'INSERT OR REPLACE INTO session_manifest (digest, value, expires) VALUES (?, ?, ?)',
   expireManifests: 'DELETE FROM session_manifest WHERE expires <= ?',
+  putAttempt: `INSERT INTO session_attempt (key, session, tag, time, answered, expires) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key, session, tag) DO UPDATE SET time = min(time, excluded.time),
+      answered = min(coalesce(answered, excluded.answered), coalesce(excluded.answered, answered))
+    WHERE excluded.time < time
+      OR (excluded.answered IS NOT NULL AND (answered IS NULL OR excluded.answered < answered))`,
+  attempts: `SELECT session, tag, time, answered FROM session_attempt WHERE key = ? AND expires > ?
+    ORDER BY time DESC LIMIT ?`,
+  expireAttempts: 'DELETE FROM session_attempt WHERE expires <= ?',
+  putTag: `INSERT INTO session_tag (key, tag, second, digest, time) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (key, tag, second, digest) DO UPDATE SET time = excluded.time WHERE excluded.time < time`,
+  tags: 'SELECT tag, digest, time FROM session_tag WHERE key = ?',
+  deleteTag: 'DELETE FROM session_tag WHERE key = ? AND tag = ? AND second = ? AND digest = ?',
+  deleteTags: 'DELETE FROM session_tag WHERE key = ?',
+  tagged: 'SELECT thinned, held, due, expires FROM session_tagged WHERE key = ?',
+  putTagged:
+    'INSERT OR REPLACE INTO session_tagged (key, thinned, held, due, expires) VALUES (?, ?, ?, ?, ?)',
+  dueTagged: 'SELECT key FROM session_tagged WHERE due < ? ORDER BY due LIMIT 1',
+  expiredTagged: 'SELECT key FROM session_tagged WHERE expires <= ? LIMIT 100',
+  deleteTagged: 'DELETE FROM session_tagged WHERE key = ?',
+  check: 'SELECT value, ids FROM session_check WHERE id = ?',
+  checks: 'SELECT value, ids FROM session_check WHERE day < ? ORDER BY day, id LIMIT ?',
+  countChecks: 'SELECT count(*) AS count FROM session_check',
+  putCheck: 'INSERT OR REPLACE INTO session_check (id, day, value, ids) VALUES (?, ?, ?, ?)',
+  deleteCheck: 'DELETE FROM session_check WHERE id = ?',
+  checked: 'SELECT through FROM session_checked',
+  putChecked: 'INSERT OR REPLACE INTO session_checked (one, through) VALUES (1, ?)',
   putNode: 'INSERT OR REPLACE INTO session_node (node, oldest, seen) VALUES (?, ?, ?)',
   lowest: 'SELECT min(oldest) AS lowest FROM session_node WHERE seen >= ?',
 } as const

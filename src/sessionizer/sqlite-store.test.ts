@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { testSessionJoins } from '../../test/support/session-join-behaviour.ts'
+import { testSessionMemory } from '../../test/support/session-memory-behaviour.ts'
 import { type OpenStore, rules, testSessionStore } from '../../test/support/session-store-behaviour.ts'
 import { createSqliteStore } from './sqlite-store.ts'
 
@@ -13,3 +14,4 @@ const open: OpenStore = async (options) =>
 
 testSessionStore(open)
 testSessionJoins(open)
+testSessionMemory(open)

@@ -12,6 +12,7 @@ import { claimFacts, mostFacts, nodeLifeMs, type SessionRules } from './schedule
 import { addCounted } from './sqlite-counted.ts'
 import { addFacts, deleteSession, readFacts, readMeta, writeMeta } from './sqlite-facts.ts'
 import { addJoins, pairSession } from './sqlite-joins.ts'
+import { createSqliteMemory } from './sqlite-memory.ts'
 import { bytesOf, countOf, numberOf, openSessionTables, type SessionSql, textOf } from './sqlite-schema.ts'
 import type {
   ClaimedSession,
@@ -34,6 +35,8 @@ export type SqliteStoreOptions = {
   manifestMs?: number
   /** Unix ms; default a clock that never jumps. */
   nowMs?(): number
+  /** Sightings of tags that came too late or found no room. */
+  onTagsRefused?(count: number): void
 }
 
 const longestSweepMs = 60_000
@@ -47,6 +50,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const manifestMs = options.manifestMs ?? 90 * 86_400_000
   const nowMs = options.nowMs ?? (() => Math.floor(performance.timeOrigin + performance.now()))
   const sql = openSessionTables(options.database)
+  const memory = createSqliteMemory({ sql, nowMs, onTagsRefused: options.onTagsRefused ?? (() => undefined) })
   const cache = createManifestCache({
     fetch: async (digests) => sql.transaction(() => fetchManifests(digests)),
     freshMs: Math.min(3_600_000, manifestMs / 2),
@@ -73,6 +77,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       sql.run('deleteCounted', textOf(row, 'session'))
     }
     for (const name of ['expireJoins', 'expireJoined', 'expireManifests'] as const) sql.run(name, now)
+    memory.sweepExpired(now)
   }
 
   function loadSession(sessionId: string): LoadedSession | null {
@@ -148,7 +153,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     for (const manifest of batch.manifests) {
       sql.run('putManifest', manifest.digest, JSON.stringify(manifest), now + manifestMs)
     }
-    for (const { joinKey, entries } of batch.joins) addJoins(sql, joinKey, entries, now + undecidedMs)
+    for (const { joinKey, entries, attempts } of batch.joins) {
+      addJoins(sql, joinKey, entries, now + undecidedMs)
+      memory.noteAttempts(joinKey, attempts, now)
+    }
+    memory.noteTags(batch.tags, now)
     addFacts(sql, batch.sessions, rules)
   }
 
@@ -185,6 +194,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     loadManifests: (digests) => cache.load(digests),
+    ...memory.calls,
 
     async publishWatermark(node, oldestMs) {
       sql.run('putNode', node, oldestMs, nowMs())

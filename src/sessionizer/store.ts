@@ -2,9 +2,12 @@
  * The two sides of a session store: what pool workers put in, and what the session thread takes out.
  * Redis and SQLite keep the same promises; times are Unix ms.
  */
-import type { LogEntry } from '../record/events.ts'
+import type { LogEntry, PackageEvent } from '../record/events.ts'
+import type { ChecksMissed } from './check-rows.ts'
 import type { EventTrace } from './event-trace.ts'
 import type { JoinEntry, JoinLimits } from './join-index.ts'
+import type { Attempt } from './memory/attempt-history.ts'
+import type { TagSighting } from './memory/tag-history.ts'
 import type { SessionState } from './schedule.ts'
 import type { Fact, Graph } from './types.ts'
 
@@ -71,7 +74,22 @@ export type MoveRequest = { from: string; to: string; facts: readonly StoredFact
 /** `target`: this session's HEADs belong to that session. `source`: that session's HEADs belong to this one. */
 export type Pairing = { target: string | null; source: string | null }
 
-export type SessionClosing = {
+/** What is known beyond one session (docs/sessions.md, Across sessions). Tags and attempts come with the facts. */
+export type SessionMemory = {
+  /** Of one upstream repository, see `tagKeyOf`. */
+  loadTags(tagKey: string): Promise<TagSighting[]>
+  /** Of one client and repository, see `joinKeyOf`: the newest. */
+  loadAttempts(joinKey: string): Promise<Attempt[]>
+  /** All that began before the horizon has come: what changes no answer is forgotten. */
+  thinTags(horizonMs: number): Promise<void>
+  /** Puts published checks into the summaries of their days; repeats change nothing. */
+  addChecks(events: readonly PackageEvent[]): Promise<ChecksMissed>
+  /** Ends the days that are over at the watermark, and gives some of their summaries, until they are forgotten. */
+  dueChecks(watermarkMs: number, max: number): Promise<PackageEvent[]>
+  forgetChecks(events: readonly PackageEvent[]): Promise<void>
+}
+
+export type SessionClosing = SessionMemory & {
   /** Sessions whose check lies at or before the watermark, or whose lease ran out; fewer where they are large. */
   claimDue(request: { watermarkMs: number; max: number }): Promise<ClaimedSession[]>
   /** What is in the session now; null: nothing. */

@@ -2,7 +2,9 @@
  * From the facts of one session and the manifest graph to package events: what is a pull, and what was it?
  * docs/sessions.md is the model; section numbers in comments are those of its sources.
  */
+import type { Manifest } from '../record/events.ts'
 import { isClosedAt } from './pull/closing.ts'
+import { imageConfigOf, manifestIn } from './pull/contents.ts'
 import { joinFacts } from './pull/join.ts'
 import { judge } from './pull/kind.ts'
 import { createPackageEvent } from './pull/package-event.ts'
@@ -81,12 +83,34 @@ export function summarise(input: SummaryInput): Summary {
 }
 
 /**
+ * The children of indexes that are needed: where blobs were requested, and it is not plain which of them has them: no
+ * child was fetched by GET, or nothing that is known explains some blob.
+ */
+function neededChildren(
+  manifests: ReadonlySet<string>,
+  fetched: ReadonlySet<string>,
+  blobs: ReadonlySet<string>,
+  graph: Graph,
+): Manifest['manifests'] {
+  const unexplained = new Set(blobs)
+  for (const manifest of graph.values()) {
+    if (manifest.config !== null) unexplained.delete(manifest.config.digest)
+    for (const layer of manifest.layers) unexplained.delete(layer.digest)
+  }
+  return [...manifests].flatMap((digest) => {
+    const children = graph.get(digest)?.manifests ?? []
+    const isPlain = unexplained.size === 0 && children.some((child) => fetched.has(child.digest))
+    return isPlain ? [] : children
+  })
+}
+
+/**
  * Digests that must be looked up for these facts and are not in the graph: call again with what was found until
- * none is new. Children of an index are asked for only if blobs were requested and it is not plain which of them has
- * them: no child was fetched by GET, or nothing that is known explains some blob.
+ * none is new. Manifests, and the configs of those images whose platform no index says: which of the images that were
+ * asked for an index leads to depends on the pull, so theirs are all asked for.
  */
 export function needsManifests(facts: readonly Fact[], graph: Graph): string[] {
-  const wanted = new Set<string>()
+  const manifests = new Set<string>()
   const fetched = new Set<string>()
   const blobs = new Set<string>()
   for (const fact of facts) {
@@ -94,20 +118,15 @@ export function needsManifests(facts: readonly Fact[], graph: Graph): string[] {
     if (fact.class !== 'manifest') continue
     const digest = fact.digest ?? fact.reference
     if (digest === null || parseReference(digest).kind !== 'digest') continue
-    wanted.add(digest)
+    manifests.add(digest)
     if (fact.method === 'GET') fetched.add(digest)
   }
-  if (blobs.size > 0) {
-    const unexplained = new Set(blobs)
-    for (const manifest of graph.values()) {
-      if (manifest.config !== null) unexplained.delete(manifest.config.digest)
-      for (const layer of manifest.layers) unexplained.delete(layer.digest)
-    }
-    for (const digest of [...wanted]) {
-      const children = graph.get(digest)?.manifests ?? []
-      if (unexplained.size === 0 && children.some((child) => fetched.has(child.digest))) continue
-      for (const child of children) wanted.add(child.digest)
-    }
+  const children = blobs.size > 0 ? neededChildren(manifests, fetched, blobs, graph) : []
+  const unplaced = children.filter(({ platform }) => platform === null).map(({ digest }) => digest)
+  const wanted = new Set([...manifests, ...children.map(({ digest }) => digest)])
+  for (const digest of [...manifests, ...unplaced]) {
+    const config = imageConfigOf(manifestIn(graph, digest))
+    if (config !== null) wanted.add(config)
   }
   return [...wanted].filter((digest) => !graph.has(digest))
 }

@@ -1,6 +1,8 @@
 /** The steps that turn a record into a request event, in order. Each fills the fields it is named for. */
 import type { Client, Geo, Heartbeat, Network, Privacy, RequestEvent } from '../record/events.ts'
 import type { WaybillRecord } from '../record/record.ts'
+import { automationOf } from './automation.ts'
+import type { NetworkFinding } from './classify-network.ts'
 import { createTimeFormatter } from './iso-time.ts'
 import type { Pseudonymizer } from './pseudonym.ts'
 import { sessionOf } from './session-id.ts'
@@ -16,14 +18,12 @@ export type EnrichmentServices = {
   upstreams: readonly { host: string }[]
   /** Name of this node. */
   node: string
-  /** Whether other nodes make the same pseudonyms. */
-  keyScope: 'node' | 'shared'
   /** `createUserAgentParser`. */
   parseUserAgent(userAgent: string): Agent
   /** `createGeoLookup`. */
   geo: {
     geo(address: Uint8Array): Geo
-    network(address: Uint8Array): Network
+    network(address: Uint8Array): NetworkFinding
     data: RequestEvent['data']
   }
   /** `createPseudonymizer`. */
@@ -33,7 +33,7 @@ export type EnrichmentServices = {
 /** What the batch knows already of the record's address; never the address itself. */
 export type SeenAddress = {
   geo: Geo | null
-  network: Network | null
+  network: NetworkFinding | null
   privacy: Privacy | null
   clients: Map<Agent, Client>
 }
@@ -94,11 +94,13 @@ const upstream: Step = (event, { record, services }) => {
   event.upstream_status = record.upstreamStatus === 0 ? null : record.upstreamStatus
 }
 
+/** After `network`, which says something of automation too. */
 const tool: Step = (event, { record, seen, services }) => {
   const agent = services.parseUserAgent(record.userAgent)
   const known = seen.clients.get(agent)
   if (known === undefined) {
-    const { tool: name, version, os, arch, automation, via } = agent
+    const { tool: name, version, os, arch, via } = agent
+    const automation = automationOf(agent.automation, seen.network)
     event.client = { id: '', endpoint_id: '', tool: name, version, os, arch, automation, via }
     seen.clients.set(agent, event.client)
   } else event.client = known
@@ -112,7 +114,8 @@ const geo: Step = (event, { record, seen, services }) => {
 
 const network: Step = (event, { record, seen, services }) => {
   seen.network ??= services.geo.network(record.address)
-  event.network = seen.network
+  event.network = seen.network.network
+  event.company = seen.network.company
 }
 
 /** After this step the address is gone: no later one can see it. */
@@ -120,10 +123,10 @@ const pseudonym: Step = (event, { record, seen, nowMs, services }) => {
   // The client is that of the step `tool`: of this address and agent in this batch, and new without an id.
   if (event.client.id === '' || seen.privacy === null) {
     const { family } = services.parseUserAgent(record.userAgent)
-    const { endpointId, clientId, epoch } = services.pseudonymize(record.address, family, nowMs)
+    const { endpointId, clientId, epoch, scope } = services.pseudonymize(record.address, family, nowMs)
     event.client.id = clientId
     event.client.endpoint_id = endpointId
-    seen.privacy ??= { key_epoch: epoch, key_scope: services.keyScope }
+    seen.privacy ??= { key_epoch: epoch, key_scope: scope }
   }
   event.privacy = seen.privacy
   record.address.fill(0)
@@ -140,9 +143,9 @@ export const enrichmentSteps: readonly Step[] = [
   request,
   answer,
   upstream,
-  tool,
   geo,
   network,
+  tool,
   pseudonym,
   session,
 ]

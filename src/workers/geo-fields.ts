@@ -2,8 +2,9 @@
  * Takes single values out of database records. Nothing about a record is trusted: damaged files answer with
  * wrong types, and one record is shared by all who look it up, so values are copied out and never changed.
  *
- * Shapes: MaxMind (`country.iso_code`, `subdivisions[0]`, `city.names.en`), flat (`country_code`, `state1`,
- * `city`), IPinfo Lite (`country_code`, `asn: "AS64500"`, `as_name`).
+ * Shapes: MaxMind and DB-IP (`country.iso_code`, `subdivisions[0]`, `city.names.en`, `traits`), flat
+ * (`country_code`, `state1`, `city`), IPinfo (`country_code`, or `country` as a code; `region`, `city`,
+ * `asn: "AS64500"`, `as_name`, `name`, `domain`, `type`).
  */
 
 const maxTextLength = 256
@@ -23,8 +24,12 @@ function countryCode(value: unknown): string | null {
 }
 
 export function countryOf(record: unknown): string | null {
+  const country = field(record, 'country')
+  // IPinfo: `country_code` beside a `country` that is a name, or a `country` that is the code.
   return (
-    countryCode(field(field(record, 'country'), 'iso_code')) ?? countryCode(field(record, 'country_code'))
+    countryCode(field(country, 'iso_code')) ??
+    countryCode(field(record, 'country_code')) ??
+    countryCode(country)
   )
 }
 
@@ -34,7 +39,11 @@ export function regionOf(record: unknown, country: string | null): string | null
   const code = field(subdivision, 'iso_code')
   if (country !== null && typeof code === 'string' && /^[A-Z0-9]{1,3}$/.test(code))
     return `${country}-${code}`
-  return text(field(field(subdivision, 'names'), 'en')) ?? text(field(record, 'state1'))
+  return (
+    text(field(field(subdivision, 'names'), 'en')) ??
+    text(field(record, 'state1')) ??
+    text(field(record, 'region'))
+  )
 }
 
 export function cityOf(record: unknown): string | null {
@@ -43,17 +52,63 @@ export function cityOf(record: unknown): string | null {
   return text(field(field(city, 'names'), 'en')) ?? text(text(city)?.replace(/ ?\(.*\)$/, ''))
 }
 
+/** What one record tells of a network and of who is behind it; a file tells some of it. */
+export type NetworkFacts = {
+  asn: number | null
+  /** Whom the autonomous system is registered to, and the domain that goes with it. */
+  owner: string | null
+  ownerDomain: string | null
+  /** Who uses the addresses, as databases of companies have it. */
+  organization: string | null
+  organizationDomain: string | null
+  isp: string | null
+  /** As the file says it: MaxMind's `user_type`, IPinfo's `type`. */
+  userType: string | null
+  connectionType: string | null
+  isMobile: boolean
+  isHosting: boolean
+  /** Too many addresses to be a company's own. */
+  isLarge: boolean
+}
+
+/** MaxMind has these at the top of ASN and ISP files, and under `traits` in Enterprise files and DB-IP's. */
+function trait(record: unknown, name: string): unknown {
+  return field(record, name) ?? field(field(record, 'traits'), name)
+}
+
 export function networkNumberOf(record: unknown): number | null {
   const ipinfo = field(record, 'asn')
   const number =
     typeof ipinfo === 'string' && /^AS\d{1,10}$/.test(ipinfo)
       ? Number(ipinfo.slice(2))
-      : field(record, 'autonomous_system_number')
+      : trait(record, 'autonomous_system_number')
   // RFC 6793: 32 bits; 0 is nobody's (RFC 7607).
   const valid = typeof number === 'number' && Number.isInteger(number) && number > 0 && number < 2 ** 32
   return valid ? number : null
 }
 
 export function networkOrganizationOf(record: unknown): string | null {
-  return text(field(record, 'autonomous_system_organization')) ?? text(field(record, 'as_name'))
+  return text(trait(record, 'autonomous_system_organization')) ?? text(field(record, 'as_name'))
+}
+
+const anonymizers = ['is_hosting_provider', 'is_anonymous_vpn', 'is_public_proxy', 'is_tor_exit_node']
+
+export function networkFactsOf(record: unknown): NetworkFacts {
+  const domain = text(field(record, 'domain'))
+  // A file of companies has their name beside the domain; MaxMind's `domain` is that of the reverse names.
+  const company = text(field(record, 'name'))
+  return {
+    asn: networkNumberOf(record),
+    owner: networkOrganizationOf(record),
+    ownerDomain: text(field(record, 'as_domain')),
+    organization: text(trait(record, 'organization')) ?? company,
+    organizationDomain: company === null ? null : domain,
+    isp: text(trait(record, 'isp')),
+    userType:
+      text(trait(record, 'user_type')) ?? text(field(record, 'type')) ?? text(field(record, 'as_type')),
+    connectionType: text(trait(record, 'connection_type')),
+    isMobile: text(trait(record, 'mobile_country_code')) !== null,
+    isHosting: anonymizers.some((name) => trait(record, name) === true),
+    isLarge: false,
+  }
 }

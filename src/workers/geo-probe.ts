@@ -1,5 +1,6 @@
 /** Tries a geo database before it is used: damage shows only at the addresses that lead to it. */
 import type { Reader, Response } from 'maxmind'
+import { readNode } from '../geo/mmdb-tree.ts'
 
 /** Walks from the root to a record, each with a lookup: a few milliseconds for any file. */
 const walkCount = 2000
@@ -8,17 +9,6 @@ const walkCount = 2000
 const separatorBytes = 16
 
 type Side = 0 | 1
-
-/** What the node says of the next bit: another node, nothing (the number of nodes), or beyond it a record. */
-function readNode(bytes: Buffer, recordSize: number, node: number, side: Side): number {
-  const at = (node * recordSize) / 4
-  if (recordSize === 24) return bytes.readUIntBE(at + 3 * side, 3)
-  if (recordSize === 32) return bytes.readUInt32BE(at + 4 * side)
-  // 28 bits: the middle byte lends its halves to both sides.
-  const middle = bytes.readUInt8(at + 3)
-  const high = side === 0 ? middle >> 4 : middle & 0x0f
-  return high * 2 ** 24 + bytes.readUIntBE(at + 4 * side, 3)
-}
 
 /** In the form that lookups take. */
 function formatBits(bits: readonly number[], ipVersion: number): string {

@@ -3,7 +3,7 @@ import { isIPv4 } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { isSpecialUse } from './address.ts'
+import { isSpecialUse } from '../geo/address.ts'
 import { createGeoLookup, type GeoLookupOptions } from './geo.ts'
 import { type GeoDatabase, loadDatabase } from './geo-database.ts'
 import { cityOf, countryOf, networkNumberOf, networkOrganizationOf, regionOf } from './geo-fields.ts'
@@ -61,17 +61,15 @@ test.each([
 })
 
 test.each([
-  ['1.128.0.1', 1221, 'Telstra Pty Ltd'],
-  ['89.160.20.112', 29518, 'Bredband2 AB'],
-  ['12.81.96.1', 7018, null],
-  ['2600:6000::1', 237, 'Merit Network Inc.'],
-])('the network of %s', (address, number, organization) => {
+  ['1.128.0.1', 1221, 'Telstra', 'isp'],
+  ['89.160.20.112', 29518, 'Bredband2', 'isp'],
+  ['12.81.96.1', 7018, 'AT&T', 'isp'],
+  ['2600:6000::1', 237, 'Merit Network', 'isp'],
+])('the network of %s', (address, number, organization, type) => {
   expect(lookup().network(bytesOf(address))).toEqual({
-    asn: number,
-    organization,
-    type: null,
-    cloud_provider: null,
-    cloud_region: null,
+    network: { asn: number, organization, type, cloud_provider: null, cloud_region: null },
+    company: null,
+    isCi: false,
   })
 })
 
@@ -84,7 +82,7 @@ test('no more detail than was asked for', () => {
 test('without databases all is null, build times too', () => {
   const nothing = lookup({ city: null, asn: null })
   expect(nothing.geo(bytesOf('81.2.69.160'))).toEqual({ country: null, region: null, city: null })
-  expect(nothing.network(bytesOf('1.128.0.1')).asn).toBeNull()
+  expect(nothing.network(bytesOf('1.128.0.1')).network.asn).toBeNull()
   expect(nothing.data).toEqual({ city_built_at: null, asn_built_at: null })
 })
 
@@ -253,6 +251,8 @@ test.each([
   [{ country: { iso_code: 'GB' }, subdivisions: [{ iso_code: 'EN G' }] }, 'GB', null, null],
   [{ country_code: 'US', city: 'x'.repeat(300) }, 'US', null, null],
   ['garbage', null, null, null],
+  [{ country: 'United States', country_code: 'US' }, 'US', null, null],
+  [{ country: 'US', country_name: 'United States' }, 'US', null, null],
   [null, null, null, null],
   [12n, null, null, null],
 ])('record %# gives country, region, city', (record, country, region, cityName) => {
@@ -267,4 +267,27 @@ test.each([
   [{ autonomous_system_number: 7n }, null, null],
 ])('record %# gives a network', (record, number, organization) => {
   expect([networkNumberOf(record), networkOrganizationOf(record)]).toEqual([number, organization])
+})
+
+test.each([
+  ['GeoLite2-ASN-Test', 'city', 'is a GeoLite2-ASN database, which knows no countries'],
+  ['GeoLite2-City-Test', 'asn', 'is a GeoLite2-City database, which knows no networks'],
+  ['GeoLite2-Country-Test', 'company', 'is a GeoLite2-Country database, which knows no networks'],
+] as const)('%s is refused as %s', async (name, role, error) => {
+  expect(await loadDatabase(pathOf(name), role)).toEqual({ error })
+})
+
+test('an address in its mapped form is the address, in every file', async () => {
+  const mapped = bytesOf('81.2.69.160')
+  expect(mapped.subarray(0, 12).join()).toBe('0,0,0,0,0,0,0,0,0,0,255,255')
+  for (const name of ['GeoLite2-City-Test', 'GeoIP2-Enterprise-Test', 'GeoLite2-Country-Test']) {
+    expect(createGeoLookup({ city: await load(name), detail: 'country' }).geo(mapped).country).toBe('GB')
+  }
+})
+
+test('an answer that somebody changed is not the next answer', () => {
+  const { geo } = lookup()
+  const first = geo(bytesOf('81.2.69.160'))
+  expect(geo(bytesOf('81.2.69.161'))).toEqual(first)
+  expect(Object.isFrozen(first)).toBe(true)
 })

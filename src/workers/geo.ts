@@ -1,23 +1,25 @@
-/** Country, region, city and network of an address, from the databases the operator configured. */
+/** Place, network and company of an address, from the databases the operator configured. */
 import { Reader, type Response } from 'maxmind'
-import type { Geo, Network } from '../record/events.ts'
-import { formatAddress, isMappedIpv4, isSpecialUse } from './address.ts'
-import type { GeoDatabase } from './geo-database.ts'
-import { cityOf, countryOf, networkNumberOf, networkOrganizationOf, regionOf } from './geo-fields.ts'
+import { formatAddress, isMappedIpv4, isSpecialUse } from '../geo/address.ts'
+import { createTreeFinder } from '../geo/mmdb-tree.ts'
+import { openTable, type RangeTable } from '../geo/range-table.ts'
+import type { Geo } from '../record/events.ts'
+import { classifyNetwork, mergeFacts, type NetworkFinding } from './classify-network.ts'
+import { type GeoDatabase, type GeoDatabases, knowsNetworks } from './geo-database.ts'
+import { cityOf, countryOf, type NetworkFacts, networkFactsOf, regionOf } from './geo-fields.ts'
 
 export type GeoLookup = {
   /** `address`: 16 bytes, IPv4 mapped. All null when nothing is known; never throws. */
   geo(address: Uint8Array): Geo
-  network(address: Uint8Array): Network
+  /** The answer is shared by all who ask for that network. */
+  network(address: Uint8Array): NetworkFinding
   /** RFC 3339 build times of the two files. */
   data: { city_built_at: string | null; asn_built_at: string | null }
   /** Lookups that threw since the start: a damaged file. */
-  failures(): { city: number; asn: number }
+  failures(): { city: number; asn: number; company: number }
 }
 
-export type GeoLookupOptions = {
-  city: GeoDatabase | null
-  asn: GeoDatabase | null
+export type GeoLookupOptions = Partial<GeoDatabases> & {
   /**
    * `region`: ISO 3166-2 code (`GB-ENG`), or the region's name where the file has no codes; `city` adds the
    * city's English name.
@@ -27,6 +29,20 @@ export type GeoLookupOptions = {
 
 /** Decoded records, keyed by their place in the file and so by network, never by address. */
 const maxCachedRecords = 20_000
+
+/** Remembers what was made of a record or of a row; forgets all at once, which costs one answer each. */
+function remember<Value>(make: (key: number, address: Uint8Array) => Value) {
+  const known = new Map<number, Value>()
+  return (key: number, address: Uint8Array): Value => {
+    let value = known.get(key)
+    if (value === undefined) {
+      value = make(key, address)
+      if (known.size >= maxCachedRecords) known.clear()
+      known.set(key, value)
+    }
+    return value
+  }
+}
 
 function createRecordCache() {
   const records = new Map<string | number, unknown>()
@@ -42,58 +58,153 @@ function createRecordCache() {
   }
 }
 
-function createFinder(database: GeoDatabase | null) {
-  let failures = 0
-  // Without a cache a city record costs 20 µs instead of half a one.
-  const reader =
-    database === null ? null : new Reader<Response>(Buffer.from(database.sab), { cache: createRecordCache() })
-
-  function find(address: Uint8Array): unknown {
-    if (reader === null || isSpecialUse(address)) return null
-    // A file of IPv4 alone would walk the first 32 bits of an IPv6 address and answer something.
-    if (database?.ipVersion === 4 && !isMappedIpv4(address)) return null
-    try {
-      return reader.get(formatAddress(address))
-    } catch {
-      // What was thrown can hold anything of a damaged file; it is counted and forgotten.
-      failures++
-      return null
-    }
-  }
-
-  return { find, failures: () => failures }
+type Finder = {
+  /** Number of a row of a table, or of a record in a MaxMind file; 0: nothing is known. */
+  find(address: Uint8Array): number
+  /** The record that `find` named, read for that address; null of a table. */
+  read(address: Uint8Array): unknown
+  table: RangeTable | null
+  failures(): number
 }
 
-function timeOf(database: GeoDatabase | null): string | null {
+const nowhere: Finder = { find: () => 0, read: () => null, table: null, failures: () => 0 }
+
+function createFinder(database: GeoDatabase | null | undefined): Finder {
+  if (!database) return nowhere
+  return database.format === 'table' ? createTableFinder(database) : createRecordFinder(database)
+}
+
+function createTableFinder({ sab }: GeoDatabase): Finder {
+  const table = openTable(sab)
+  // It was sound when it was loaded, and nobody writes into it.
+  if ('error' in table) return nowhere
+  return { find: table.find, read: () => null, table, failures: () => 0 }
+}
+
+function createRecordFinder({ sab, ipVersion }: GeoDatabase): Finder {
+  let failures = 0
+  const bytes = Buffer.from(sab)
+  // Records share their parts: without a cache a city record costs 20 µs.
+  const reader = new Reader<Response>(bytes, { cache: createRecordCache() })
+  const { nodeCount, recordSize, ipVersion: inFile } = reader.metadata
+  const findNumber = createTreeFinder(bytes, { nodeCount, recordSize, ipVersion: inFile })
+  return {
+    find: (address) => (ipVersion === 4 && !isMappedIpv4(address) ? 0 : findNumber(address)),
+    read(address) {
+      try {
+        return reader.get(formatAddress(address))
+      } catch {
+        // What was thrown can hold anything of a damaged file; it is counted and forgotten.
+        failures++
+        return null
+      }
+    },
+    table: null,
+    failures: () => failures,
+  }
+}
+
+function timeOf(database: GeoDatabase | null | undefined): string | null {
   const builtMs = database?.buildEpoch ?? null
   return builtMs === null ? null : new Date(builtMs).toISOString()
 }
 
-export function createGeoLookup({ city, asn, detail }: GeoLookupOptions): GeoLookup {
-  const places = createFinder(city)
-  const networks = createFinder(asn)
+function orNull(text: string | undefined): string | null {
+  return text === undefined || text === '' ? null : text
+}
+
+/** Of a table of networks: number, name, and whether it is too large for a company. */
+function factsOfRow(table: RangeTable, row: number): NetworkFacts {
+  const [asn = '', owner = '', size = ''] = table.row(row)
+  const facts = networkFactsOf({ asn: `AS${asn}`, as_name: owner })
+  return { ...facts, isLarge: size === 'large' }
+}
+
+export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): GeoLookup {
+  const places = createFinder(databases.city)
+  const networks = createFinder(databases.asn)
+  const companies = createFinder(databases.company)
+  const clouds = createFinder(databases.cloud)
+  const overrides = createFinder(databases.overrides)
+
+  const placeOf = remember((key, address): Geo => {
+    if (places.table !== null) {
+      const [country, region, city] = places.table.row(key)
+      return Object.freeze({
+        country: orNull(country),
+        region: detail === 'country' ? null : orNull(region),
+        city: detail === 'city' ? orNull(city) : null,
+      })
+    }
+    const record = places.read(address)
+    const country = countryOf(record)
+    return Object.freeze({
+      country,
+      region: detail === 'country' ? null : regionOf(record, country),
+      city: detail === 'city' ? cityOf(record) : null,
+    })
+  })
+  const noFacts = networkFactsOf(null)
+  const factsOf = ({ table, read }: Finder) => {
+    const known = remember((key, address) =>
+      table === null ? networkFactsOf(read(address)) : factsOfRow(table, key),
+    )
+    return (key: number, address: Uint8Array) => (key === 0 ? noFacts : known(key, address))
+  }
+  const sources = [
+    { finder: networks, facts: factsOf(networks) },
+    { finder: companies, facts: factsOf(companies) },
+    // An Enterprise file, or IPinfo Lite.
+    ...(knowsNetworks(databases.city) ? [{ finder: places, facts: factsOf(places) }] : []),
+  ]
+  const cloudOf = remember((row) => {
+    const [provider = '', region = '', use = ''] = clouds.table?.row(row) ?? []
+    return { provider, region, use }
+  })
+  const overrideOf = remember((row) => {
+    const [company = '', domain = '', type = ''] = overrides.table?.row(row) ?? []
+    return { company, domain, type }
+  })
+  const nowhereAtAll: Geo = Object.freeze({ country: null, region: null, city: null })
+
+  const findings = new Map<number | string, NetworkFinding>()
+  const isPlain = sources.length === 1 && clouds === nowhere && overrides === nowhere
+  const special = classifyNetwork({ isSpecial: true, facts: noFacts, cloud: null, override: null })
+
+  function find(name: number | string, make: () => NetworkFinding): NetworkFinding {
+    let finding = findings.get(name)
+    if (finding === undefined) {
+      finding = make()
+      if (findings.size >= maxCachedRecords) findings.clear()
+      findings.set(name, finding)
+    }
+    return finding
+  }
 
   return {
     geo(address) {
-      const record = places.find(address)
-      const country = countryOf(record)
-      return {
-        country,
-        region: detail === 'country' ? null : regionOf(record, country),
-        city: detail === 'city' ? cityOf(record) : null,
-      }
+      if (isSpecialUse(address)) return nowhereAtAll
+      const key = places.find(address)
+      return key === 0 ? nowhereAtAll : placeOf(key, address)
     },
     network(address) {
-      const record = networks.find(address)
-      return {
-        asn: networkNumberOf(record),
-        organization: networkOrganizationOf(record),
-        type: null,
-        cloud_provider: null,
-        cloud_region: null,
-      }
+      const override = overrides.find(address)
+      const isSpecial = isSpecialUse(address)
+      if (isSpecial && override === 0) return special
+      const keys = isSpecial ? [] : sources.map(({ finder }) => finder.find(address))
+      const cloud = isSpecial ? 0 : clouds.find(address)
+      // What all files say together, named by their numbers.
+      const name = isPlain ? keys[0]! : `${isSpecial}/${override}/${cloud}/${keys.join('/')}`
+      return find(name, () =>
+        classifyNetwork({
+          isSpecial,
+          facts: mergeFacts(keys.map((key, place) => sources[place]!.facts(key, address))),
+          cloud: cloud === 0 ? null : cloudOf(cloud, address),
+          override: override === 0 ? null : overrideOf(override, address),
+        }),
+      )
     },
-    data: { city_built_at: timeOf(city), asn_built_at: timeOf(asn) },
-    failures: () => ({ city: places.failures(), asn: networks.failures() }),
+    data: { city_built_at: timeOf(databases.city), asn_built_at: timeOf(databases.asn) },
+    failures: () => ({ city: places.failures(), asn: networks.failures(), company: companies.failures() }),
   }
 }

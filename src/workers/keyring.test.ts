@@ -8,13 +8,13 @@ const minute = 60_000
 const noon = Date.UTC(2026, 10, 21, 12)
 const midnight = Date.UTC(2026, 10, 22)
 
-function setUp(start: number, graceMs?: number) {
+async function setUp(start: number, graceMs?: number) {
   const clock = { time: start }
-  const ring = createKeyring({ now: () => clock.time, ...(graceMs === undefined ? {} : { graceMs }) })
+  const ring = await createKeyring({ now: () => clock.time, ...(graceMs === undefined ? {} : { graceMs }) })
   const reader = createKeyReader(ring.memory)
-  function at(time: number) {
+  async function at(time: number) {
     clock.time = time
-    ring.tick()
+    await ring.tick()
   }
   function fingerprint(time: number) {
     return createHmac('sha256', reader.keyFor(time).key).update('x').digest('hex')
@@ -24,26 +24,26 @@ function setUp(start: number, graceMs?: number) {
 
 /** The words of the shared memory that are not zero, versions aside: what a thief would find. */
 function secretWords(memory: SharedArrayBuffer): number {
-  return new Int32Array(memory).filter((word, i) => i % 16 >= 2 && word !== 0).length
+  return new Int32Array(memory).filter((word, i) => i >= 16 && i % 16 >= 3 && word !== 0).length
 }
 
-test('all readers see one key a day, and another the next day', () => {
-  const { ring, reader, at, fingerprint } = setUp(noon)
+test('all readers see one key a day, and another the next day', async () => {
+  const { ring, reader, at, fingerprint } = await setUp(noon)
   const other = createKeyReader(ring.memory)
   expect(reader.keyFor(noon).epoch).toBe('2026-11-21')
   expect(other.keyFor(noon).key.equals(reader.keyFor(noon).key)).toBe(true)
   const first = fingerprint(noon)
-  at(noon + hour)
+  await at(noon + hour)
   expect(fingerprint(noon + hour)).toBe(first)
-  at(midnight + hour)
+  await at(midnight + hour)
   expect(reader.keyFor(midnight + hour).epoch).toBe('2026-11-22')
   expect(fingerprint(midnight + hour)).not.toBe(first)
 })
 
-test('the key of the next day is there ten minutes before it, and workers need nobody at the turn', () => {
-  const { reader, at } = setUp(noon)
+test('the key of the next day is there ten minutes before it, and workers need nobody at the turn', async () => {
+  const { reader, at } = await setUp(noon)
   expect(reader.keyFor(midnight).epoch).toBe('2026-11-21')
-  at(midnight - 10 * minute)
+  await at(midnight - 10 * minute)
   expect(reader.keyFor(midnight - 1).epoch).toBe('2026-11-21')
   expect(reader.keyFor(midnight).epoch).toBe('2026-11-22')
 })
@@ -51,22 +51,25 @@ test('the key of the next day is there ten minutes before it, and workers need n
 test.each([
   ['by default half an hour', undefined, 30 * minute],
   ['at most a day', 90 * hour, 24 * hour],
-])('a key outlives its day %s, then it is gone from shared memory and from readers', (_, grace, life) => {
-  const { ring, reader, at } = setUp(noon, grace)
-  const old = reader.keyFor(noon).key
-  at(midnight + hour / 4)
-  at(midnight + life - 1)
-  expect(reader.keyFor(noon).key).toBe(old)
-  const before = secretWords(ring.memory)
-  at(midnight + life)
-  expect(secretWords(ring.memory)).toBeLessThanOrEqual(before)
-  const now = reader.keyFor(noon)
-  expect(now.epoch).not.toBe('2026-11-21')
-  expect(now.key.equals(old)).toBe(false)
-})
+])(
+  'a key outlives its day %s, then it is gone from shared memory and from readers',
+  async (_, grace, life) => {
+    const { ring, reader, at } = await setUp(noon, grace)
+    const old = reader.keyFor(noon).key
+    await at(midnight + hour / 4)
+    await at(midnight + life - 1)
+    expect(reader.keyFor(noon).key).toBe(old)
+    const before = secretWords(ring.memory)
+    await at(midnight + life)
+    expect(secretWords(ring.memory)).toBeLessThanOrEqual(before)
+    const now = reader.keyFor(noon)
+    expect(now.epoch).not.toBe('2026-11-21')
+    expect(now.key.equals(old)).toBe(false)
+  },
+)
 
-test('closing zeroes every key', () => {
-  const { ring, reader } = setUp(midnight - minute)
+test('closing zeroes every key', async () => {
+  const { ring, reader } = await setUp(midnight - minute)
   reader.keyFor(midnight)
   expect(secretWords(ring.memory)).toBeGreaterThan(8)
   ring.close()
@@ -74,19 +77,19 @@ test('closing zeroes every key', () => {
   expect(() => reader.keyFor(midnight)).toThrow('closed')
 })
 
-test('a clock that leaps gets the newest key, marked as what it is, until the main thread ticks', () => {
-  const { reader, at } = setUp(noon)
+test('a clock that leaps gets the newest key, marked as what it is, until the main thread ticks', async () => {
+  const { reader, at } = await setUp(noon)
   const later = noon + 72 * hour
   expect(reader.keyFor(later).epoch).toBe('2026-11-21')
-  at(later)
+  await at(later)
   expect(reader.keyFor(later).epoch).toBe('2026-11-24')
-  at(noon)
+  await at(noon)
   expect(reader.keyFor(noon).epoch).toBe('2026-11-21')
 })
 
-test('a slot in the middle of a change is not read', () => {
-  const { ring, reader } = setUp(noon)
+test('a slot in the middle of a change is not read', async () => {
+  const { ring, reader } = await setUp(noon)
   const words = new Int32Array(ring.memory)
-  for (let slot = 0; slot < 4; slot++) Atomics.add(words, slot * 16, 1)
+  for (let slot = 0; slot < 4; slot++) Atomics.add(words, 16 + slot * 16, 1)
   expect(() => reader.keyFor(noon)).toThrow()
 })

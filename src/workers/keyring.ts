@@ -1,95 +1,167 @@
 /**
- * The keys of the pseudonyms: one random key for each UTC day, made in the main thread, seen by the workers
- * through shared memory, never written anywhere and zeroed when its time is over.
+ * The keys of the pseudonyms: one random key for each epoch, got in the main thread, seen by the workers through
+ * shared memory, never written anywhere in the clear and zeroed when its time is over.
  */
 import { randomFillSync } from 'node:crypto'
+import type { KeyShare } from './key-share.ts'
 import {
+  carryStart,
   dayMs,
-  dayOf,
-  dayWord,
+  epochName,
+  epochOf,
+  epochStartMs,
+  epochWord,
+  graceWord,
   type KeyringMemory,
+  type KeyScope,
   keyWord,
   keyWords,
+  memoryBytes,
+  offsetWord,
+  rotationWord,
+  scopes,
+  scopeWord,
   slotCount,
-  slotOf,
-  slotWords,
+  slotStart,
   versionWord,
 } from './keyring-layout.ts'
 
 export type Keyring = {
   /** For `createKeyReader` in the workers. */
   memory: KeyringMemory
-  /** Makes the keys that are due and destroys those whose time is over; the timer calls it once a minute. */
-  tick(): void
+  /** Gets the keys that are due and destroys those whose time is over; the timer calls it once a minute. */
+  tick(): Promise<void>
+  /** When each key there is will be destroyed, for people: no part of a key. */
+  describe(): { epoch: string; scope: KeyScope; destroyed_at: string }[]
   /** Stops the timer and destroys all keys. */
   close(): void
 }
 
 export type KeyringOptions = {
+  /** `Config.privacy.rotationMs`: 1 h, 24 h or 7 d. */
+  rotationMs?: number
   /** Unix ms. */
   now?: () => number
-  /** How long a key outlives its day, for records enriched by a clock that was set back: at most 24 h. */
+  /** How long a key outlives its epoch, so that sessions end under it: at most an epoch, and at most 24 h. */
   graceMs?: number
+  /** Where nodes find each other's keys; null: each has its own. */
+  share?: KeyShare | null
+  /** Called when an epoch begins with a key that only this node has, though there is a share. */
+  onAlone?: (epoch: string) => void
 }
 
-/** With a tick each minute the next day's key is there more than ten minutes before the day. */
+export const defaultGraceMs = 30 * 60_000
+
+/** With a tick each minute the next key is there more than ten minutes before its epoch. */
 const leadMs = 15 * 60_000
+/** A share that does not answer is asked until so little time is left. */
+const lastMs = 2 * 60_000
 const tickMs = 60_000
 
-export function createKeyring({ now = Date.now, graceMs = 30 * 60_000 }: KeyringOptions = {}): Keyring {
-  const memory = new SharedArrayBuffer(slotCount * slotWords * 4)
+/** Resolved once the key of the present epoch is there. */
+export async function createKeyring(options: KeyringOptions = {}): Promise<Keyring> {
+  const { rotationMs = dayMs, now = Date.now, share = null } = options
+  const memory = new SharedArrayBuffer(memoryBytes)
   const words = new Int32Array(memory)
-  const keepMs = Math.min(graceMs, dayMs)
+  const keepMs = Math.min(options.graceMs ?? defaultGraceMs, dayMs, rotationMs)
+  // Before any other thread has the memory.
+  words[rotationWord] = rotationMs / 1000
+  words[graceWord] = Math.floor(keepMs / 1000)
+  let closed = false
 
-  function write(slot: number, day: number, key: Int32Array) {
-    const start = slot * slotWords
+  function write(place: number, epoch: number, scope: KeyScope, key: Int32Array) {
     // An odd version tells readers that the slot is being changed: what they copy meanwhile does not count.
-    Atomics.add(words, start + versionWord, 1)
-    Atomics.store(words, start + dayWord, day)
+    Atomics.add(words, place + versionWord, 1)
+    Atomics.store(words, place + epochWord, epoch)
+    Atomics.store(words, place + scopeWord, scopes.indexOf(scope))
     // Atomic stores are ordered between the two versions; plain ones might be seen after the second.
-    for (let i = 0; i < keyWords; i++) Atomics.store(words, start + keyWord + i, key[i] ?? 0)
+    for (let i = 0; i < keyWords; i++) Atomics.store(words, place + keyWord + i, key[i] ?? 0)
     // An even one publishes the slot as it now is.
-    Atomics.add(words, start + versionWord, 1)
+    Atomics.add(words, place + versionWord, 1)
   }
 
-  function make(day: number) {
-    // Loads need no order here: this thread is the only writer.
-    if (Atomics.load(words, slotOf(day) * slotWords + dayWord) === day) return
+  // Loads need no order here: this thread is the only writer.
+  const has = (epoch: number) => Atomics.load(words, slotStart(epoch) + epochWord) === epoch
+
+  async function obtain(epoch: number, mayWait: boolean): Promise<void> {
+    if (has(epoch)) return
     const key = randomFillSync(new Int32Array(keyWords))
-    write(slotOf(day), day, key)
+    let scope: KeyScope = 'node'
+    if (share !== null) {
+      const bytes = Buffer.from(key.buffer)
+      const endsMs = epochStartMs(epoch + 1, rotationMs) + keepMs
+      const found = await share.obtain(epochName(epoch, rotationMs), rotationMs, bytes, endsMs)
+      if (found !== null) {
+        bytes.set(found)
+        found.fill(0)
+        scope = 'shared'
+      } else if (mayWait) {
+        key.fill(0)
+        return
+      } else options.onAlone?.(epochName(epoch, rotationMs))
+    }
+    if (!closed && !has(epoch)) write(slotStart(epoch), epoch, scope, key)
     key.fill(0)
+  }
+
+  /** Parts of pseudonyms under a key that is gone. */
+  function forgetClients() {
+    words.fill(0, carryStart)
   }
 
   function destroyOld(time: number) {
     const empty = new Int32Array(keyWords)
     for (let slot = 0; slot < slotCount; slot++) {
       // Again this thread's own value.
-      const day = Atomics.load(words, slot * slotWords + dayWord)
-      if (day === 0) continue
-      const over = (day + 1) * dayMs + keepMs <= time
-      // A key of a far day is left by a clock that was wrong.
-      if (over || day > dayOf(time) + 1) write(slot, 0, empty)
+      const epoch = Atomics.load(words, slotStart(slot) + epochWord)
+      if (epoch === 0) continue
+      const over = epochStartMs(epoch + 1, rotationMs) + keepMs <= time
+      // A key of a far epoch is left by a clock that was wrong.
+      if (!over && epoch <= epochOf(time, rotationMs) + 1) continue
+      write(slotStart(slot), 0, 'node', empty)
+      forgetClients()
     }
   }
 
-  function tick() {
-    const time = now()
+  async function tick() {
+    const aheadMs = (await share?.clockAheadMs()) ?? null
+    // Publishes nothing else: readers may take the one or the other.
+    if (aheadMs !== null)
+      Atomics.store(words, offsetWord, Math.max(-dayMs, Math.min(dayMs, Math.round(aheadMs))))
+    const time = now() + Atomics.load(words, offsetWord)
     destroyOld(time)
-    make(dayOf(time))
-    make(dayOf(time + leadMs))
+    const epoch = epochOf(time, rotationMs)
+    await obtain(epoch, false)
+    const leftMs = epochStartMs(epoch + 1, rotationMs) - time
+    if (leftMs <= Math.min(leadMs, rotationMs / 4)) await obtain(epoch + 1, leftMs > lastMs)
   }
 
-  tick()
-  const timer = setInterval(tick, tickMs)
+  await tick()
+  const timer = setInterval(() => void tick(), tickMs)
   timer.unref()
 
   return {
     memory,
     tick,
+    describe() {
+      const found = []
+      for (let slot = 0; slot < slotCount; slot++) {
+        const epoch = Atomics.load(words, slotStart(slot) + epochWord)
+        if (epoch === 0) continue
+        found.push({
+          epoch: epochName(epoch, rotationMs),
+          scope: scopes[Atomics.load(words, slotStart(slot) + scopeWord)] ?? 'node',
+          destroyed_at: new Date(epochStartMs(epoch + 1, rotationMs) + keepMs).toISOString(),
+        })
+      }
+      return found.sort((a, b) => (a.epoch < b.epoch ? -1 : 1))
+    },
     close() {
+      closed = true
       clearInterval(timer)
       const empty = new Int32Array(keyWords)
-      for (let slot = 0; slot < slotCount; slot++) write(slot, 0, empty)
+      for (let slot = 0; slot < slotCount; slot++) write(slotStart(slot), 0, 'node', empty)
+      forgetClients()
     },
   }
 }

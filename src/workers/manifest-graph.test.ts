@@ -66,6 +66,7 @@ test('an image: every field, layers without repeats, foreign ones marked', () =>
       expect.objectContaining({ digest: digest('f'), foreign: false }),
     ],
     manifests: [],
+    platform: null,
   })
 })
 
@@ -187,4 +188,48 @@ test('bytes that are no JSON, or a digest that is none, give null', () => {
   expect(parseManifest(Buffer.from('{"manifests":['), ociIndex, digest('0'))).toBeNull()
   expect(parseManifest(Buffer.alloc(0), ociIndex, digest('0'))).toBeNull()
   expect(parseManifest(Buffer.from('{"manifests":[]}'), ociIndex, 'x')).toBeNull()
+})
+
+const dockerConfig = 'application/vnd.docker.container.image.v1+json'
+
+test.each([
+  ['linux/amd64', ociConfig, { os: 'linux', architecture: 'amd64' }],
+  ['linux/arm64/v8', dockerConfig, { os: 'linux', architecture: 'arm64', variant: 'v8' }],
+  [
+    'windows/amd64',
+    dockerConfig,
+    { os: 'windows', architecture: 'amd64', 'os.version': '10.0', variant: '' },
+  ],
+])('the config of an image is a node of its own, with its platform: %s', (platform, mediaType, config) => {
+  const content = {
+    ...config,
+    rootfs: { type: 'layers', diff_ids: [] },
+    config: { Cmd: ['sh'] },
+    history: [],
+  }
+  expect(parse(content, mediaType)).toEqual({
+    schema: 'waybill.manifest/1',
+    digest: digest('0'),
+    size: JSON.stringify(content).length,
+    media_type: mediaType,
+    kind: 'other',
+    artifact_type: null,
+    subject: null,
+    config: null,
+    layers: [],
+    manifests: [],
+    platform,
+  })
+})
+
+test.each([
+  ['an attestation has', { os: 'unknown', architecture: 'unknown' }],
+  ['a signature has', { os: '', architecture: '' }],
+  ['says half of it', { os: 'linux' }],
+  ['says what no platform is', { os: 'linux', architecture: 'a/b' }],
+  ['is no text', { os: 1, architecture: 'amd64' }],
+  ['is a manifest in truth', { ...manifest(ociConfig, [ociLayer]), os: 'linux', architecture: 'amd64' }],
+  ['is an index in truth', { manifests: [], os: 'linux', architecture: 'amd64' }],
+])('a config that %s gives no node', (_, content) => {
+  expect(parse(content, ociConfig)).toBeNull()
 })

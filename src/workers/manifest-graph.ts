@@ -1,5 +1,6 @@
-/** Reads a manifest into one node of the graph that sessions are understood by. */
+/** Reads a manifest, or an image's config, into one node of the graph that sessions are understood by. */
 import type { Descriptor, Manifest } from '../record/events.ts'
+import { imageConfigTypes } from '../record/image-config.ts'
 import { emptyMediaType, kindOf } from './manifest-kinds.ts'
 
 /** Docker images have at most 127 layers, the largest public indexes under a hundred entries. */
@@ -135,13 +136,36 @@ function manifestOf(fields: Fields): Pick<Manifest, 'kind' | 'config' | 'layers'
   return { kind, config, layers: withoutRepeats(layers), manifests: [] }
 }
 
+/** Null for a config that says no platform, as those of attestations do. */
+function configOf(fields: Fields, bytes: Uint8Array, mediaType: string, digest: string): Manifest | null {
+  const platform = platformOf(fields)
+  if (platform === null) return null
+  // What an image calls its config may be a manifest, whose node must stay what it is.
+  if (fields.layers !== undefined || fields.manifests !== undefined) return null
+  return {
+    schema: 'waybill.manifest/1',
+    digest,
+    size: bytes.byteLength,
+    media_type: mediaType,
+    kind: 'other',
+    artifact_type: null,
+    subject: null,
+    config: null,
+    layers: [],
+    manifests: [],
+    platform,
+  }
+}
+
 /**
  * `digest`: of `bytes`, already checked. `mediaType`: the Content-Type it came with, used where the manifest
- * does not say its own. Null for anything that is no OCI or Docker schema 2 manifest or index.
+ * does not say its own; that of an image's config, if the bytes are one. Null for anything that is no OCI or Docker
+ * schema 2 manifest or index, and no config with a platform.
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string, digest: string): Manifest | null {
   const fields = parseJson(bytes)
   if (fields === null || digestOf(digest) === null) return null
+  if (imageConfigTypes.has(mediaType)) return configOf(fields, bytes, mediaType, digest)
   const isIndex = fields.manifests !== undefined
   // Both readings at once is how CVE-2021-41190 confused clients.
   if (isIndex && (fields.layers !== undefined || fields.config !== undefined)) return null
@@ -159,5 +183,6 @@ export function parseManifest(bytes: Uint8Array, mediaType: string, digest: stri
     config,
     layers,
     manifests,
+    platform: null,
   }
 }

@@ -1,5 +1,6 @@
 /** What a manifest is, by the media types in it: a table, first match wins. */
 import type { Manifest } from '../record/events.ts'
+import { imageConfigTypes } from '../record/image-config.ts'
 
 /** The media types that say what an artefact is. */
 export type ManifestTypes = {
@@ -15,11 +16,6 @@ type Kind = Exclude<Manifest['kind'], 'index'>
 
 /** OCI image-spec 1.1: stands for "no config" or "no layer". */
 export const emptyMediaType = 'application/vnd.oci.empty.v1+json'
-
-const imageConfigs = new Set([
-  'application/vnd.oci.image.config.v1+json',
-  'application/vnd.docker.container.image.v1+json',
-])
 
 const helmConfig = 'application/vnd.cncf.helm.config.v1+json'
 
@@ -61,7 +57,7 @@ const rules: readonly { kind: Kind; matches: (types: ManifestTypes) => boolean }
   { kind: 'attestation', matches: (types) => has(types, attestationArtifact, attestationLayer) },
   { kind: 'sbom', matches: (types) => has(types, sbomArtifact, sbomLayer) },
   { kind: 'sbom', matches: ({ artifactType }) => artifactType !== null && sbomLayer.test(artifactType) },
-  { kind: 'image', matches: ({ config }) => config !== null && imageConfigs.has(config) },
+  { kind: 'image', matches: ({ config }) => config !== null && imageConfigTypes.has(config) },
 ]
 
 export function kindOf(types: ManifestTypes): Kind {

@@ -14,6 +14,7 @@ const manifest: Manifest = {
   config: null,
   layers: [],
   manifests: [],
+  platform: null,
 }
 
 /** Entries whose every field varies, and whose objects are sometimes shared. */

@@ -1,11 +1,15 @@
 import { createHash, createHmac, createSecretKey } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { isMappedIpv4 } from './address.ts'
+import { isMappedIpv4 } from '../geo/address.ts'
 import { createPseudonymizer } from './pseudonym.ts'
 
 const secret = Buffer.alloc(32, 7)
-const keys = { keyFor: () => ({ key: createSecretKey(secret), epoch: '2026-11-21' }) }
+const keys = {
+  keyFor: () => ({ key: createSecretKey(secret), epoch: '2026-11-21', scope: 'node' as const }),
+  keyBefore: () => null,
+  epochEndsInMs: () => 0,
+}
 const pseudonymize = createPseudonymizer(keys)
 
 function mapped(...octets: number[]): Uint8Array {
@@ -28,6 +32,7 @@ test('the ids are the MACs of the documented layout', () => {
     endpointId: expected(Uint8Array.from([1, 1]), address),
     clientId: expected(Uint8Array.from([1, 2]), address, family),
     epoch: '2026-11-21',
+    scope: 'node',
   })
 })
 
@@ -60,7 +65,10 @@ test('the address itself is only read', () => {
 test('any address, family and key: the MACs that Node makes, also after the key was forgotten', () => {
   const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
   let current = createSecretKey(secret)
-  const pseudonymizer = createPseudonymizer({ keyFor: () => ({ key: current, epoch: '2026-11-21' }) })
+  const pseudonymizer = createPseudonymizer({
+    ...keys,
+    keyFor: () => ({ key: current, epoch: '2026-11-21', scope: 'node' }),
+  })
   fc.assert(
     fc.property(bytes(16), bytes(32), fc.string(), fc.boolean(), (address, key, family, forgets) => {
       current = createSecretKey(key)

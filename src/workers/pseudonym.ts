@@ -1,17 +1,25 @@
-/** Turns an address into keyed pseudonyms: after the key's day is over nobody can compute them again. */
+/** Turns an address into keyed pseudonyms: after the key's time is over nobody can compute them again. */
 import { hash, type KeyObject } from 'node:crypto'
-import { isMappedIpv4 } from './address.ts'
+import { isMappedIpv4 } from '../geo/address.ts'
+import type { KeyCarry } from './key-carry.ts'
 
 export type Pseudonyms = {
   /** Of the address alone. */
   endpointId: string
   /** Of the address and the family of the tool. */
   clientId: string
-  /** The UTC day whose key was used, `YYYY-MM-DD`. */
+  /** Which key was used: `EpochKey` of key-reader.ts. */
   epoch: string
+  scope: 'node' | 'shared'
 }
 
-export type PseudonymKeys = { keyFor(timeMs: number): { key: KeyObject; epoch: string } }
+type NamedKey = { key: KeyObject; epoch: string; scope: 'node' | 'shared' }
+
+export type PseudonymKeys = {
+  keyFor(timeMs: number): NamedKey
+  keyBefore(timeMs: number): NamedKey | null
+  epochEndsInMs(timeMs: number): number
+}
 
 // Fixed binary layout, so that no two inputs share an encoding: version, purpose, address, then the family's hash.
 const layoutVersion = 1
@@ -42,7 +50,8 @@ export type Pseudonymizer = {
   forget(): void
 }
 
-export function createPseudonymizer(keys: PseudonymKeys): Pseudonymizer {
+/** `carry`: who goes on under the key before, so that no session is cut in two at the turn; null: nobody. */
+export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null = null): Pseudonymizer {
   // HMAC (RFC 2104) in two one-shot hashes: a third of the time that an Hmac object takes for so short an input.
   const endpointBlocks = Buffer.alloc(blockBytes + familyStart)
   const clientBlocks = Buffer.alloc(blockBytes + familyStart + familyBytes)
@@ -88,16 +97,26 @@ export function createPseudonymizer(keys: PseudonymKeys): Pseudonymizer {
     return hash('sha256', outerBlocks, 'hex').slice(0, idDigits)
   }
 
-  function pseudonymize(address: Uint8Array, family: string, timeMs: number): Pseudonyms {
-    const { key, epoch } = keys.keyFor(timeMs)
+  function macsUnder({ key, epoch, scope }: NamedKey): Pseudonyms {
     if (key !== loaded) load(key)
+    return { endpointId: mac(endpointBlocks), clientId: mac(clientBlocks), epoch, scope }
+  }
+
+  function pseudonymize(address: Uint8Array, family: string, timeMs: number): Pseudonyms {
     const significant = isMappedIpv4(address) ? 16 : ipv6PrefixBytes
     familyHash(family).copy(client, familyStart)
     try {
       for (let i = 0; i < significant; i++) {
         endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
       }
-      return { endpointId: mac(endpointBlocks), clientId: mac(clientBlocks), epoch }
+      const before = carry === null ? null : keys.keyBefore(timeMs)
+      if (carry !== null && before !== null) {
+        const pseudonyms = macsUnder(before)
+        if (carry.goesOn(pseudonyms.clientId, timeMs)) return pseudonyms
+      }
+      const pseudonyms = macsUnder(keys.keyFor(timeMs))
+      if (carry !== null && keys.epochEndsInMs(timeMs) <= carry.idleMs) carry.see(pseudonyms.clientId, timeMs)
+      return pseudonyms
     } finally {
       endpoint.fill(0, addressStart)
       client.fill(0, addressStart)

@@ -26,12 +26,11 @@ async function database(name: string) {
   return loaded
 }
 
-const keyring = createKeyring({ now: () => noon })
+const keyring = await createKeyring({ now: () => noon })
 export const services: EnrichmentServices = {
   domains: [{ host: 'cr.example.test' }, { host: null }],
   upstreams: [{ host: 'registry.example.test' }],
   node: 'node-1',
-  keyScope: 'node',
   parseUserAgent: createUserAgentParser(),
   geo: createGeoLookup({
     city: await database('GeoLite2-City-Test'),

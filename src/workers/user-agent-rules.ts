@@ -38,6 +38,8 @@ export const unknownAgent = { tool: null, family: 'other', automation: 'probable
 /**
  * Family `docker`: the engine with the containerd store asks for its token as `containerd/…+unknown`.
  * Family `go`: programs on Go's registry libraries ping or ask for tokens as `Go-http-client`; Watchtower too.
+ * `automation` is what the tool says by itself (see automation.ts): `yes` for mirrors, pollers, scanners, builders
+ * without a person and kubelets, `probable` for bare libraries, `no` for what people type.
  * BuildKit keeps its own family: its token is often fetched from another machine, so nothing is lost.
  */
 export const userAgentRules: readonly UserAgentRule[] = [
@@ -67,6 +69,26 @@ export const userAgentRules: readonly UserAgentRule[] = [
   cache('nexus', /^Nexus\/(?<version>\S+) \((?:[^;)]*; (?<os>[^;)]+); [^;)]+; (?<arch>[^;)]+))?/),
   cache('artifactory', /^Artifactory\/(?<version>\S+)/),
   cache('spegel', /^spegel\b/),
+
+  // Scanners look into every image there is.
+  rule('trivy', /^trivy\/(?<version>\S+)/i, { automation: 'yes' }),
+  rule('grype', /^grype\/(?<version>\S+)/i, { automation: 'yes' }),
+  rule('syft', /^(?:anchore-)?syft\/(?<version>\S+)/i, { automation: 'yes' }),
+  rule('clair', /^clair(?:core)?\/v?(?<version>\S+)/i, { automation: 'yes' }),
+  rule('snyk', /^snyk[\w-]*\/(?<version>\S+)/i, { automation: 'yes' }),
+  rule('docker-scout', /^docker-?scout\/v?(?<version>\S+)/i, { automation: 'yes' }),
+  rule('neuvector', /^neuvector\b(?:\/(?<version>\S+))?/i, { automation: 'yes' }),
+
+  // Builders and what deploys: CI and clusters, never a person at a keyboard.
+  rule('kaniko', /^kaniko\/(?<version>\S+)/i, { family: 'go', automation: 'yes' }),
+  rule('flux', /^(?:flux|source-controller|image-reflector-controller)\/v?(?<version>\S+)/i, {
+    automation: 'yes',
+  }),
+  rule('argocd', /^argocd-[\w-]+\/v?(?<version>\S+)/i, { automation: 'yes' }),
+  rule('keel', /^keel\b(?:\/(?<version>\S+))?/i, { automation: 'yes' }),
+  rule('kubelet', /^kubelet\/v?(?<version>\S+)/i, { automation: 'yes' }),
+  rule('jib', /^jib\b[^/]*(?:\/(?<version>\S+))?/i, { automation: 'yes' }),
+  rule('dependabot', /^dependabot[\w-]*\/(?<version>\S+)/i, { automation: 'yes' }),
 
   // Watchers and robots.
   rule('watchtower', /^Watchtower(?:\/(?<version>\S+)| \(Docker\))/, { family: 'go', automation: 'yes' }),

@@ -80,6 +80,10 @@ const table: [string, object][] = [
   ['go-containerregistry', { tool: 'go-containerregistry', version: null, automation: 'yes' }],
   ['oras-go', { tool: 'oras-go', automation: 'probable' }],
   ['oras/1.2.0', { tool: 'oras', version: '1.2.0' }],
+  ['Trivy/0.58.0', { tool: 'trivy', version: '0.58.0', automation: 'yes' }],
+  ['kaniko/v1.23.0', { tool: 'kaniko', family: 'go', automation: 'yes' }],
+  ['kubelet/v1.31.2 (linux/amd64)', { tool: 'kubelet', version: '1.31.2', automation: 'yes' }],
+  ['argocd-image-updater/v0.15.0', { tool: 'argocd', automation: 'yes' }],
   ['Watchtower (Docker)', { tool: 'watchtower', version: null, automation: 'yes' }],
   ['Diun/4.29.0 go/1.24.2 Linux', { tool: 'diun', os: 'linux', automation: 'yes' }],
   [

@@ -2,7 +2,12 @@
 import { connect } from 'node:net'
 import type { Config } from '../../src/config/types.ts'
 import type { Proxy as TestedProxy } from '../../src/proxy/proxy.ts'
-import type { ManifestNotice, RefusalReason, UpstreamErrorReason } from '../../src/proxy/types.ts'
+import type {
+  ManifestNotice,
+  RefusalReason,
+  UnrecordedReason,
+  UpstreamErrorReason,
+} from '../../src/proxy/types.ts'
 import type { WaybillRecord } from '../../src/record/record.ts'
 import { freePort } from './processes.ts'
 
@@ -20,6 +25,7 @@ export type TestFront = {
   rateLimits: number[]
   untrustedForwarded(): number
   refusals: RefusalReason[]
+  unrecorded: UnrecordedReason[]
   warnings: string[]
   /** Fields of the warnings. */
   warned: object[]
@@ -51,6 +57,8 @@ export type FrontOptions = {
   ca?: string
   /** More hosts that are this front's own. */
   ownHosts?: string[]
+  recording?: boolean
+  block?: SharedArrayBuffer
   idleMs?: number
   limits?: Partial<Config['limits']>
 }
@@ -76,6 +84,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   let sequence = 0
   let untrusted = 0
   const refusals: RefusalReason[] = []
+  const unrecorded: UnrecordedReason[] = []
   const warnings: string[] = []
   const warned: object[] = []
   const { before = [] } = options
@@ -97,6 +106,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
         host: null,
         publicUrl: options.publicUrl ?? null,
         auth: options.auth ?? 'open',
+        recording: options.recording ?? true,
         routes: [
           ...before.map(({ upstream, ...names }) => ({
             ...{ ...names, blobs: 'redirect', public: false, fallback: null },
@@ -121,6 +131,11 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     redirectHosts: options.redirectHosts ?? [],
     streamRanges: options.streamRanges ?? [],
     sessions: { idleMs: options.idleMs ?? 60_000 },
+    geo: { detail: 'region' },
+    privacy: { rotationMs: 86_400_000, operator: 'Example <Org>', contact: null, purpose: null },
+    retention: { eventsMs: 400 * 86_400_000, requestsMs: 0 },
+    log: { maxAgeMs: 86_400_000 },
+    kafka: null,
     limits: {
       headerBytes: 16384,
       connections: 20_000,
@@ -143,11 +158,11 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       countAbort: nothing,
       connectionOpened: nothing,
       connectionClosed: nothing,
-      countUnrecorded: nothing,
       countUntrustedForwarded: () => {
         untrusted++
       },
       countRefusal: (reason) => refusals.push(reason),
+      countUnrecorded: (reason) => unrecorded.push(reason),
       countUpstream: (index, status) => upstreamAnswers.push([index, status]),
       countUpstreamError: (_index, reason) => upstreamErrors.push(reason),
       setRatelimitRemaining: (_index, remaining) => rateLimits.push(remaining),
@@ -159,6 +174,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
         return true
       },
     },
+    block: options.block ?? null,
     announceManifest: (notice) => manifests.push(notice),
     reportUpstream: nothing,
     log: {
@@ -184,6 +200,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     redirectHosts,
     untrustedForwarded: () => untrusted,
     refusals,
+    unrecorded,
     warnings,
     warned,
     proxy,

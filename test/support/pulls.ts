@@ -44,8 +44,7 @@ export function fullPull(
   return {
     ...{ type: 'pull', kind: 'full', artifact: 'image', repository, upstream_repository: repository },
     ...{ tag, tag_source: 'requested', digest: image.digest, session_method: 'token' },
-    // Only an index says the platform: a config passes through unread.
-    ...{ platform: image.index ? taken : null, platform_digest: manifest.digest },
+    ...{ platform: taken, platform_digest: manifest.digest },
     ...{ resumed: false, attempts: 1, fail_reason: null, checks: null, batch_id: null },
     requests: heads + manifests + 1 + layers.length,
     manifest_gets: manifests,

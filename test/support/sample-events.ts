@@ -188,6 +188,7 @@ export function sampleManifest(n: number, fields: Partial<Manifest> = {}): Manif
     config: descriptor(6),
     layers: [{ ...descriptor(7), foreign: false }],
     manifests: [{ ...descriptor(8), platform: 'linux/amd64', attestation_of: sha256(9) }],
+    platform: 'linux/amd64',
     ...fields,
   }
 }
@@ -199,5 +200,6 @@ export function bareManifest(n: number): Manifest {
     config: null,
     layers: [],
     manifests: [{ ...descriptor(8), platform: null, attestation_of: null }],
+    platform: null,
   })
 }

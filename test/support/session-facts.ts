@@ -110,6 +110,7 @@ export function imageManifest(name: string): Manifest {
     },
     layers: [],
     manifests: [],
+    platform: null,
   }
 }
 

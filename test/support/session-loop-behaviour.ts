@@ -198,6 +198,88 @@ export function testSessionLoop(open: OpenStore): void {
     expect(bench.late).toBe(0)
   })
 
+  test('a pull by digest is called by the tag that another client saw it under', async () => {
+    const bench = await createBench(await open())
+    const byDigest = (sequence: number, at: number, session: string) =>
+      manifestRequest(recordId(sequence), 'GET', digestOf('index'), { at, session_id: hexId(session) })
+    const byTag = (sequence: number, at: number, tag: string, name = 'index') => {
+      const digest = digestOf(name)
+      const client = { id: hexId('another') }
+      return manifestRequest(recordId(sequence), 'HEAD', tag, {
+        ...{ at, digest, client, session_id: hexId('another') },
+      })
+    }
+    await bench.store.addEntries([byDigest(1, 0, 'a'), byTag(2, 1000, 'latest'), byDigest(3, 2000, 'b')])
+    await bench.store.addEntries([byTag(4, 100_000, '1.0'), byTag(5, 200_000, 'latest', 'newer')])
+    await bench.sweepAt(150_000)
+    await bench.store.addEntries([byDigest(6, 150_000, 'c'), byDigest(7, 250_000, 'd')])
+    // Also when what was known was read long ago, and when tags were thinned meanwhile.
+    await bench.sweepAt(220_000)
+    await bench.sweepAt(400_000)
+    const pulls = bench.published
+      .filter(({ type }) => type === 'pull')
+      .sort((a, b) => (a.started_at < b.started_at ? -1 : 1))
+    expect(
+      pulls.map(({ started_at, tag, tag_source }) => [started_at.slice(14, 19), tag, tag_source]),
+    ).toEqual([
+      ['00:00', null, null],
+      ['00:02', 'latest', 'inferred'],
+      ['02:30', 'latest', 'inferred'],
+      ['04:10', '1.0', 'inferred'],
+    ])
+  })
+
+  test('attempts are counted over all tokens of a client', async () => {
+    const bench = await createBench(await open())
+    const attempt = (sequence: number, at: number, status: number, tag = '1.0') =>
+      manifestRequest(recordId(sequence), 'HEAD', tag, { at, status, session_id: hexId(`n${sequence}`) })
+    await bench.store.addEntries([
+      attempt(1, 0, 404),
+      attempt(2, 20_000, 404),
+      attempt(3, 30_000, 404, '2.0'),
+    ])
+    await bench.sweepAt(60_000)
+    await bench.store.addEntries([attempt(4, 60_000, 200), attempt(5, 610_000, 200)])
+    await bench.sweepAt(700_000)
+    const inOrder = bench.published.toSorted((a, b) => (a.started_at < b.started_at ? -1 : 1))
+    const attempts = inOrder.map((event) => [event.tag, event.kind, event.attempts])
+    expect(attempts).toEqual([
+      ['1.0', 'failed', 1],
+      ['1.0', 'failed', 2],
+      ['2.0', 'failed', 1],
+      ['1.0', 'check', 3],
+      ['1.0', 'check', 2],
+    ])
+  })
+
+  test('a day of checks is one summary more, once it is over, whatever breaks on the way', async () => {
+    const bench = await createBench(await open())
+    const polls = 30
+    const dayMs = 86_400_000
+    for (let poll = 0; poll < polls; poll += 1) {
+      const session_id = hexId(`poll ${poll}`)
+      const at = poll * 600_000
+      await bench.store.addEntries([manifestRequest(recordId(poll), 'HEAD', '1.0', { at, session_id })])
+      bench.failPublish = poll % 7 === 3
+      await bench.sweepAt(at + 11_000)
+    }
+    bench.failPublish = false
+    await bench.sweepAt(polls * 600_000)
+    expect(bench.published).toHaveLength(polls)
+    bench.failPublish = true
+    await bench.sweepAt(dayMs)
+    expect(bench.published).toHaveLength(polls)
+    bench.failPublish = false
+    await bench.sweepAt(dayMs)
+    await bench.sweepAt(dayMs + 120_000)
+    expect(bench.published).toHaveLength(polls + 1)
+    expect(bench.published.at(-1)).toMatchObject({
+      type: 'check_summary',
+      tag: '1.0',
+      checks: { count: polls, first_at: new Date(startMs).toISOString(), digests: [digestOf('index')] },
+    })
+  })
+
   test('one node that lags holds the sessions of all, but not for ever', async () => {
     const sessions: SessionRules = { ...rules, latenessMs: 30_000 }
     const bench = await createBench(await open(), { sessions, watermark: () => Date.now() })

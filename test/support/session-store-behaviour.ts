@@ -29,6 +29,7 @@ export type OpenStore = (options?: {
   tombstoneMs?: number
   manifestMs?: number
   sessions?: SessionRules
+  onTagsRefused?(count: number): void
 }) => Promise<SessionStore>
 
 export const never = startMs + 1e10

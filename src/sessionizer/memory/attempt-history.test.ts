@@ -36,6 +36,11 @@ test.each<[string, string[], number[]]>([
     ['0 n1 HEAD manifests/t 429', '1 n1 HEAD manifests/t', '9 n2 HEAD manifests/t'],
     [1, 1],
   ],
+  [
+    'an answer that came later changes nothing',
+    ['0 n1 HEAD manifests/t 429', '5 n2 HEAD manifests/t', '6 n1 HEAD manifests/t'],
+    [1, 2],
+  ],
   ['challenges are no attempts', ['0 n1 HEAD manifests/t 401', '1 n2 HEAD manifests/t'], [1]],
   ['more than ten minutes before', ['0 n1 HEAD manifests/t 404', '601 n2 HEAD manifests/t 404'], [1, 1]],
   ['what comes later does not count', ['5 n1 HEAD manifests/t', '9 n2 HEAD manifests/t 404'], [1, 1]],
@@ -47,11 +52,11 @@ test.each<[string, string[], number[]]>([
 test('what nobody can ask about any more is forgotten, and of too many the oldest', () => {
   const history = createAttemptHistory()
   for (let at = 0; at < 3000; at += 1)
-    history.note({ tag: 't', sessionId: `${at}`, timeMs: startMs + at * 1000, answered: false })
+    history.note({ tag: 't', sessionId: `${at}`, timeMs: startMs + at * 1000, answeredMs: null })
   history.forget(startMs + 3_000_000)
   expect(history.rows()).toHaveLength(600)
   for (let at = 0; at < 3000; at += 1)
-    history.note({ tag: 't', sessionId: `${at}`, timeMs: startMs + 3_000_000, answered: false })
+    history.note({ tag: 't', sessionId: `${at}`, timeMs: startMs + 3_000_000, answeredMs: null })
   history.forget(startMs + 3_000_000)
   expect(history.rows()).toHaveLength(1024)
 })

@@ -34,9 +34,9 @@ export type CheckSummaries = {
   rows(): CheckRow[]
 }
 
-const dayMs = 86_400_000
+export const checkDayMs = 86_400_000
 /** From the start of a check to its event: its idle time (10 s) and the lateness of a node (30 s) many times over. */
-const graceMs = 600_000
+export const checkGraceMs = 600_000
 /** Hex digits of an id that tell a client's checks of a day apart: 48 bits, at most `maxChecks` of them. */
 const idDigits = 12
 /** One every 4 s, all day. More are a storm: they are told, and the summary says no less than this. */
@@ -62,7 +62,7 @@ function isBefore(a: { at: string; id: string }, b: { at: string; id: string }):
 function startRow(event: PackageEvent, id: string): CheckRow {
   return {
     id,
-    dayMs: Math.floor(Date.parse(event.started_at) / dayMs) * dayMs,
+    dayMs: Math.floor(Date.parse(event.started_at) / checkDayMs) * checkDayMs,
     first: event,
     last: { id: event.id, startedAt: event.started_at, digest: event.digest },
     endedAt: event.ended_at,
@@ -152,8 +152,10 @@ export function createCheckSummaries(
     },
 
     due(watermarkMs) {
-      const over = [...rows.values()].filter(({ row }) => row.dayMs + dayMs + graceMs <= watermarkMs)
-      for (const { row } of over) closedMs = Math.max(closedMs, row.dayMs + dayMs)
+      const over = [...rows.values()].filter(
+        ({ row }) => row.dayMs + checkDayMs + checkGraceMs <= watermarkMs,
+      )
+      for (const { row } of over) closedMs = Math.max(closedMs, row.dayMs + checkDayMs)
       return over.map((entry) => createSummaryEvent(plain(entry))).sort((a, b) => (a.id < b.id ? -1 : 1))
     },
 

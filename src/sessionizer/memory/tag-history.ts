@@ -25,11 +25,19 @@ export type TagHistory = {
 }
 
 /** A busy tag is seen a thousand times a second: of each of its digests one sighting a second is kept, the first. */
-const thinMs = 1000
-/** After thinning: changes of one tag, the newest. `latest` of a nightly build moves daily. */
-const maxChanges = 64
-/** Tags of one repository, those seen last. Builds tagged by commit come to a few hundred that are still asked for. */
-const maxTags = 1024
+export const thinMs = 1000
+
+export type TagLimits = {
+  /** After thinning: changes of one tag, the newest. */
+  changes: number
+  /** Tags of one repository, those seen last. */
+  tags: number
+}
+
+/**
+ * `latest` of a nightly build moves daily. Builds tagged by commit come to a few hundred that are still asked for.
+ */
+export const tagLimits: TagLimits = { changes: 64, tags: 1024 }
 
 /** null: the request says nothing of a tag. */
 export function sightingOf(fact: Fact): TagSighting | null {
@@ -76,7 +84,7 @@ function insert(sightings: Sightings, sighting: TagSighting): void {
 }
 
 /** Before the horizon only changes are kept. */
-function thinSightings(sightings: Sightings, horizonMs: number): Sightings {
+function thinSightings(sightings: Sightings, horizonMs: number, maxChanges: number): Sightings {
   const kept = sightings.filter(
     ({ timeMs, digest }, at) => timeMs >= horizonMs || at === 0 || digest !== sightings[at - 1]?.digest,
   )
@@ -85,7 +93,11 @@ function thinSightings(sightings: Sightings, horizonMs: number): Sightings {
 }
 
 /** `rows`, `thinnedMs`: as another history gave them. */
-export function createTagHistory(rows: Iterable<TagSighting> = [], thinnedMs = 0): TagHistory {
+export function createTagHistory(
+  rows: Iterable<TagSighting> = [],
+  thinnedMs = 0,
+  limits: TagLimits = tagLimits,
+): TagHistory {
   const tags = new Map<string, Sightings>()
   const byDigest = new Map<string, Set<string>>()
   let horizon = thinnedMs
@@ -135,10 +147,10 @@ export function createTagHistory(rows: Iterable<TagSighting> = [], thinnedMs = 0
     thin(horizonMs) {
       if (horizonMs <= horizon) return
       horizon = horizonMs
-      const lists = [...tags.values()].map((sightings) => thinSightings(sightings, horizonMs))
+      const lists = [...tags.values()].map((sightings) => thinSightings(sightings, horizonMs, limits.changes))
       const newestFirst = (a: Sightings, b: Sightings) =>
         (b.at(-1)?.timeMs ?? 0) - (a.at(-1)?.timeMs ?? 0) || ((a[0]?.tag ?? '') < (b[0]?.tag ?? '') ? -1 : 1)
-      keep(lists.sort(newestFirst).slice(0, maxTags).flat())
+      keep(lists.sort(newestFirst).slice(0, limits.tags).flat())
     },
 
     rows: readAll,

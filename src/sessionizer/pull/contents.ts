@@ -2,6 +2,7 @@
  * What a digest leads to by the manifest graph (10.1): index → manifests → config and layers, each with its role.
  */
 import type { Manifest } from '../../record/events.ts'
+import { imageConfigTypes } from '../../record/image-config.ts'
 import type { Graph } from '../types.ts'
 
 /**
@@ -45,6 +46,23 @@ export function isAttachedKind(kind: Manifest['kind']): boolean {
   return kind === 'signature' || kind === 'attestation' || kind === 'sbom'
 }
 
+/** The graph has configs of images, too, which are no manifests whoever asks for them as such. */
+export function manifestIn(graph: Graph, digest: string): Manifest | undefined {
+  const node = graph.get(digest)
+  return node === undefined || imageConfigTypes.has(node.media_type) ? undefined : node
+}
+
+/** The digest of the config that says an image's platform. */
+export function imageConfigOf(manifest: Manifest | undefined): string | null {
+  const config = manifest?.kind === 'image' ? manifest.config : null
+  return config !== null && imageConfigTypes.has(config.media_type) ? config.digest : null
+}
+
+function platformOf(manifest: Manifest, graph: Graph): string | null {
+  // What was stored before configs were read has no such field.
+  return graph.get(imageConfigOf(manifest) ?? '')?.platform ?? null
+}
+
 function roleOf(manifest: Manifest | undefined): ManifestRole {
   if (manifest === undefined) return 'unknown'
   if (manifest.kind === 'index') return 'index'
@@ -85,20 +103,25 @@ function readContents(root: string, graph: Graph): Contents {
 
   function visit(digest: string, use: Omit<ManifestUse, 'known'>, depth: number): void {
     if (manifests.has(digest)) return
-    const manifest = graph.get(digest)
-    manifests.set(digest, { ...use, known: manifest !== undefined })
-    if (manifest === undefined) return
+    const manifest = manifestIn(graph, digest)
+    if (manifest === undefined) {
+      manifests.set(digest, { ...use, known: false })
+      return
+    }
+    // What an index says of it comes first.
+    const platform = use.platform ?? platformOf(manifest, graph)
+    manifests.set(digest, { ...use, platform, known: true })
     if (manifest.kind !== 'index') return addBlobs(manifest, use.role)
     if (depth >= maxDepth) return
     for (const child of manifest.manifests) {
-      const known = roleOf(graph.get(child.digest))
+      const known = roleOf(manifestIn(graph, child.digest))
       // A child that was never seen is an image unless its index says that it is an attestation.
       const role = child.attestation_of !== null ? 'attached' : known === 'unknown' ? 'platform' : known
       visit(child.digest, { role, size: child.size, platform: child.platform }, depth + 1)
     }
   }
 
-  const manifest = graph.get(root)
+  const manifest = manifestIn(graph, root)
   visit(root, { role: roleOf(manifest), size: manifest?.size ?? null, platform: null }, 0)
   return { root, manifests, blobs, used }
 }

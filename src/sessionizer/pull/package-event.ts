@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto'
 import type { Manifest, PackageEvent } from '../../record/events.ts'
 import type { Fact, FactContext, Graph } from '../types.ts'
-import { isAttachedKind } from './contents.ts'
+import { isAttachedKind, manifestIn } from './contents.ts'
 import { countForOthers, countRequests, countTraffic } from './counts.ts'
 import { imageTransfers, platformsOf } from './delivery.ts'
 import { attachedSubject, judge, type Verdict } from './kind.ts'
@@ -77,7 +77,7 @@ function artifactOf(
     return kind ?? artifactOfTags(pull)
   }
   const known = (digest: string | null | undefined): Manifest['kind'] | undefined =>
-    graph.get(digest ?? '')?.kind
+    manifestIn(graph, digest ?? '')?.kind
   const kind = known(platforms[0]) ?? known(pull.digest)
   return kind === undefined || kind === 'index' ? 'image' : kind
 }

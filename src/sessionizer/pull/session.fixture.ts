@@ -25,6 +25,8 @@ export type ManifestSpec = {
   foreign?: string[]
   layerType?: string
   subject?: string
+  /** That of its config, which is put into the graph with it. */
+  platform?: string
   /** Of an index: name → platform, or `attests NAME`. */
   children?: Record<string, string | null>
 }
@@ -65,11 +67,21 @@ function createManifest(name: string, spec: ManifestSpec): Manifest {
         attestation_of: attests,
       }
     }),
+    platform: null,
   }
 }
 
+function createConfig({ config }: Manifest, platform: string): Manifest[] {
+  if (config === null) return []
+  const node = createManifest('', {})
+  return [{ ...node, ...config, kind: 'other', platform }]
+}
+
 export function createGraph(manifests: Record<string, ManifestSpec>): Graph {
-  const made = Object.entries(manifests).map(([name, spec]) => createManifest(name, spec))
+  const made = Object.entries(manifests).flatMap(([name, spec]) => {
+    const manifest = createManifest(name, spec)
+    return [manifest, ...(spec.platform === undefined ? [] : createConfig(manifest, spec.platform))]
+  })
   return new Map(made.map((manifest) => [manifest.digest, manifest]))
 }
 

@@ -1,4 +1,5 @@
 /** What can be said of a 16-byte address (IPv4 mapped) without looking it up. */
+import { isIPv4, isIPv6 } from 'node:net'
 
 /** Bytes 0 to 11 of a mapped IPv4 address are `::ffff:0:0/96` (RFC 4291 2.5.5.2). */
 export function isMappedIpv4(address: Uint8Array): boolean {
@@ -64,4 +65,34 @@ export function formatAddress(address: Uint8Array): string {
   const groups: string[] = []
   for (let i = 0; i < 16; i += 2) groups.push((((address[i] ?? 0) << 8) | (address[i + 1] ?? 0)).toString(16))
   return groups.join(':')
+}
+
+/** 16 bytes, IPv4 mapped; null for anything but a plain address: no zone, port or octal. */
+export function parseAddress(text: string): Uint8Array | null {
+  const address = new Uint8Array(16)
+  if (isIPv4(text)) {
+    address.set([0xff, 0xff, ...text.split('.').map(Number)], 10)
+    return address
+  }
+  // A zone names an interface of the machine that said it.
+  if (!isIPv6(text) || text.includes('%')) return null
+  const dotted = text.includes('.') ? text.slice(text.lastIndexOf(':') + 1) : ''
+  const [high, low] = dotted === '' ? [] : pairsOf(dotted)
+  const groups = dotted === '' ? text : `${text.slice(0, -dotted.length)}${high}:${low}`
+  const [head = '', tail] = groups.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const all =
+    tail === undefined ? left : [...left, ...Array(8 - left.length - right.length).fill('0'), ...right]
+  for (const [place, group] of all.entries()) {
+    const value = Number.parseInt(group, 16)
+    address[2 * place] = value >> 8
+    address[2 * place + 1] = value & 0xff
+  }
+  return address
+}
+
+function pairsOf(dotted: string): string[] {
+  const [a = 0, b = 0, c = 0, d = 0] = dotted.split('.').map(Number)
+  return [(a * 256 + b).toString(16), (c * 256 + d).toString(16)]
 }
