@@ -6,7 +6,15 @@ import { runStorm, type StormOptions, type StormResult } from '../load/storm/run
 
 const small: Omit<StormOptions, 'mode' | 'natGroup'> = {
   ...{ pulls: 200, perSecond: 25, atOnce: 100, seed: 7, failures: 0.1 },
-  ...{ versions: 20, nodes: 1, skewMs: 0, spread: 'requests', idleSeconds: 5, traces: defaultTraces },
+  ...{
+    versions: 20,
+    nodes: 1,
+    skewMs: 0,
+    spread: 'requests',
+    idleSeconds: 5,
+    knowsPlatforms: true,
+    traces: defaultTraces,
+  },
 }
 
 /** All that is wrong, in words that say where to look. */
