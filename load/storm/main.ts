@@ -24,6 +24,8 @@ who does what and when it begins.
   --skew MS           how much the clock of each node is ahead of the one before (5)
   --idle SECONDS      sessions' idle time (5)
   --seed N            (1)
+  --platform KNOWN    known: the platform of an image without index must be that of its config; any: it may
+                      be null (known)
   --traces DIR        folder of client-traces.json and captured-traces.json (../shared/data); without
                       them a few built-in clients take part
   --show N            examples for each wrong field (2)
@@ -62,6 +64,7 @@ function readOptions(args: readonly string[]) {
         skew: text('5'),
         spread: text('addresses'),
         idle: text('5'),
+        platform: text('known'),
         seed: text('1'),
         versions: text('20'),
         traces: text(defaultTraces),
@@ -73,6 +76,8 @@ function readOptions(args: readonly string[]) {
   if (unknown !== undefined) throw new Error(`--scenario: ${unknown}`)
   const { spread } = values
   if (spread !== 'requests' && spread !== 'addresses') throw new Error(`--spread: ${spread}`)
+  const { platform } = values
+  if (platform !== 'known' && platform !== 'any') throw new Error(`--platform: ${platform}`)
   const natGroup = number('nat', values.nat, { min: 2, max: 1000 })
   const common = {
     pulls: number('pulls', values.pulls, { min: 1, max: 1e6 }),
@@ -85,6 +90,7 @@ function readOptions(args: readonly string[]) {
     versions: number('versions', values.versions, { min: 1, max: 10_000 }),
     seed: number('seed', values.seed, { min: 0, max: 2 ** 32 - 1 }),
     spread: spread as 'requests' | 'addresses',
+    knowsPlatforms: platform === 'known',
     traces: values.traces,
   }
   const chosen = scenarios.filter((name) => values.scenario.length === 0 || values.scenario.includes(name))

@@ -38,6 +38,8 @@ export type StormOptions = {
   /** By how much the clock of each node is ahead of the one before. */
   skewMs: number
   idleSeconds: number
+  /** Whether the platform of an image without index must be known. */
+  knowsPlatforms: boolean
   /** Folder of the recorded traces. */
   traces: string
 }
@@ -100,7 +102,13 @@ export async function runStorm(options: StormOptions): Promise<StormResult> {
     const pulls = await play(plan, nodes, options, complain)
     const tookMs = performance.now() - startedMs
     const truths = pulls.flatMap((pull) =>
-      truthsOf(pull, { mode: options.mode, domain, upstream: registry.host, nodes: names }),
+      truthsOf(pull, {
+        mode: options.mode,
+        domain,
+        upstream: registry.host,
+        nodes: names,
+        knowsPlatforms: options.knowsPlatforms,
+      }),
     )
     const events = await settle(nodes, truths.length, options.idleSeconds)
     const settledMs = performance.now() - startedMs - tookMs

@@ -28,6 +28,8 @@ export type TruthOptions = {
   upstream: string
   /** Name of each node, and by how much its clock is fast. */
   nodes: readonly { name: string; skewMs: number }[]
+  /** Of an image without index too, whose config alone says it; else it may be null. */
+  knowsPlatforms: boolean
 }
 
 const isAnswered = ({ status }: Exchange): boolean => status === 200 || status === 206
@@ -164,8 +166,8 @@ function truthOf(pull: Pull, options: TruthOptions): Truth {
     Object.entries(fields).map(([field, value]) => [field, [value]]),
   )
   const platform = platforms.length > 1 ? 'multiple' : (part(only)?.platform ?? null)
-  // Of an image without index only its config says it, which Waybill may or may not have read.
-  allowed.set('platform', image.shape === 'single' && only !== null ? [platform, null] : [platform])
+  const mayBeUnknown = image.shape === 'single' && only !== null && !options.knowsPlatforms
+  allowed.set('platform', mayBeUnknown ? [platform, null] : [platform])
   // A name for a digest may be known from others; it is then said to be inferred.
   allowed.set('tag', isListing ? [null] : isByTag ? [image.tag] : [null, image.tag])
   allowed.set('tag_source', isListing ? [null] : isByTag ? ['requested'] : [null, 'inferred'])
