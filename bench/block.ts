@@ -18,7 +18,7 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
   const city = await loadDatabase(new URL('GeoLite2-City-Test.mmdb', folder).pathname, 'city')
   if ('error' in city) throw new Error(city.error)
   const networks: object[] = JSON.parse(readFileSync(new URL('GeoLite2-City-Test.json', folder), 'utf8'))
-  const addresses = createTraffic(networks.flatMap(Object.keys), requests).map(({ address }) => address)
+  const addresses = createTraffic(networks.flatMap(Object.keys), requests, 512).map(({ address }) => address)
   const ranges = Array.from(
     { length: rangeCount },
     (_, i) => `${1 + (i >> 8)}.${i & 255}.${(i * 7) & 255}.0/24`,

@@ -1,6 +1,7 @@
 /**
- * What the whole enrichment of a record costs (decode, city, network, tool, pseudonym, session, JSON) beside the
- * bare city lookup that every pipeline with geography makes, for the same addresses in the same run.
+ * What enrichment costs beside the bare city lookup that every pipeline with geography makes, for the same requests
+ * in the same run: the steps that say who asks alone (city, ASN, network, company, tool, pseudonyms), and the whole
+ * way from the ring to a line of the log.
  */
 import { readFileSync } from 'node:fs'
 import { Reader, type Response } from 'maxmind'
@@ -11,10 +12,12 @@ import { createRingBuffer } from '../src/ring/layout.ts'
 import { createRingReader } from '../src/ring/reader.ts'
 import { createRingWriter } from '../src/ring/writer.ts'
 import { createBatchTask } from '../src/workers/batch.ts'
-import { enrichmentSteps } from '../src/workers/enrichment-steps.ts'
+import { findClient } from '../src/workers/client-steps.ts'
+import { type EnrichmentServices, enrichmentSteps } from '../src/workers/enrichment-steps.ts'
 import { createGeoLookup } from '../src/workers/geo.ts'
 import { type GeoDatabase, loadDatabase } from '../src/workers/geo-database.ts'
 import { createKeyReader } from '../src/workers/key-reader.ts'
+import { createKeyTable } from '../src/workers/key-table.ts'
 import { createKeyring } from '../src/workers/keyring.ts'
 import { createPseudonymizer } from '../src/workers/pseudonym.ts'
 import { createUserAgentParser } from '../src/workers/user-agent.ts'
@@ -26,6 +29,13 @@ const folder = new URL('../../shared/data/maxmind/', import.meta.url)
 const batchRecords = 512
 const batchCount = 64
 const capacityBytes = 1 << 20
+/** Pulls under way at once: a node that is busy, and one of whose clients hardly any comes twice in a batch. */
+const mixes = [
+  { name: 'pulls_64', activePulls: 64 },
+  { name: 'pulls_512', activePulls: 512 },
+] as const
+/** The aim: at least 0.6 times as many records a second as lookups. */
+const stepsAim = Number((1 / 0.6).toFixed(2))
 const boot = '0123456789abcdef'
 
 async function load(name: string): Promise<GeoDatabase> {
@@ -92,67 +102,105 @@ async function measure(roundMs: number, work: (batch: number) => unknown): Promi
   return (user + system) / (batches * batchRecords)
 }
 
-export const run: Bench = async (report, { rounds, roundMs }) => {
-  const city = await load('GeoLite2-City-Test')
-  const networks: object[] = JSON.parse(readFileSync(new URL('GeoLite2-City-Test.json', folder), 'utf8'))
-  const traffic = createTraffic(networks.flatMap(Object.keys), batchCount * batchRecords)
-  const batches = createBatches(traffic)
-  const keyring = await createKeyring({ now: Date.now })
-  const keys = createKeyReader(keyring.memory)
-  let countries = 0
-  const enrich = createBatchTask({
-    steps: enrichmentSteps,
-    services: {
-      domains: [{ host: 'cr.example.test' }],
-      upstreams: [{ host: 'registry.example.test' }],
-      node: 'bench',
-      parseUserAgent: createUserAgentParser(),
-      geo: createGeoLookup({ city, asn: await load('GeoLite2-ASN-Test'), detail: 'city' }),
-      pseudonymize: createPseudonymizer(keys),
-    },
-    boot,
-    append: (_payload, _about, events) => {
-      for (const event of events) if ('geo' in event && event.geo.country !== null) countries++
-    },
-  })
-  // As `maxmind.open` makes it: a cache of 10,000 records by their place in the file.
+/** As `maxmind.open` makes it: a cache of 10,000 records by their place in the file. */
+function createBareReader({ sab }: GeoDatabase): Reader<Response> {
   const places = new Map<string | number, unknown>()
   const cache = { get: (key: string | number) => places.get(key), set: places.set.bind(places) }
-  const bare = new Reader<Response>(Buffer.from(city.sab), { cache })
-  const texts = traffic.map(({ text }) => text)
-  let found = 0
-  const lookUp = (batch: number): void => {
-    for (let i = batch * batchRecords; i < (batch + 1) * batchRecords; i++) {
-      if (bare.get(texts[i]!) !== null) found++
-    }
-  }
+  return new Reader<Response>(Buffer.from(sab), { cache })
+}
 
+export const run: Bench = async (report, { rounds, roundMs }) => {
+  const city = await load('GeoLite2-City-Test')
+  const asn = await load('GeoLite2-ASN-Test')
+  const networks: object[] = JSON.parse(readFileSync(new URL('GeoLite2-City-Test.json', folder), 'utf8'))
+  const keyring = await createKeyring({ now: Date.now })
+  const keys = createKeyReader(keyring.memory)
+  const services: EnrichmentServices = {
+    domains: [{ host: 'cr.example.test' }],
+    upstreams: [{ host: 'registry.example.test' }],
+    node: 'bench',
+    parseUserAgent: createUserAgentParser(),
+    geo: createGeoLookup({ city, asn, detail: 'city' }),
+    pseudonymize: createPseudonymizer(keys),
+  }
   try {
-    // Once over everything: both must find the same, and V8 compiles what it is going to.
-    for (let batch = 0; batch < batchCount; batch++) {
-      await enrich(batches[batch]!)
-      lookUp(batch)
+    for (const { name, activePulls } of mixes) {
+      const traffic = createTraffic(networks.flatMap(Object.keys), batchCount * batchRecords, activePulls)
+      await compare(name, traffic, { city, services })
     }
-    if (found === 0 || countries === 0 || countries > found) {
-      throw new Error(`${countries} countries in ${found} places`)
-    }
-    const pairs = []
-    for (let round = 0; round < rounds; round++) {
-      const lookup = await measure(roundMs, lookUp)
-      pairs.push({ lookup, step: await measure(roundMs, (batch) => enrich(batches[batch]!)) })
-    }
-    const step = medianOf(pairs.map((pair) => pair.step))
-    const unit = 'µs CPU/record'
-    report({ name: 'enrichment.city_lookup_bare', value: medianOf(pairs.map((pair) => pair.lookup)), unit })
-    report({
-      name: 'enrichment.whole_step',
-      value: step,
-      unit,
-      ratio: ratioOf(pairs.map((pair) => pair.step / pair.lookup)),
-    })
-    report({ name: 'enrichment.whole_step_rate', value: 1e6 / step, unit: 'records/s and core' })
   } finally {
     keys.close()
     keyring.close()
+  }
+
+  async function compare(
+    mix: string,
+    traffic: Client[],
+    { city, services }: { city: GeoDatabase; services: EnrichmentServices },
+  ): Promise<void> {
+    const batches = createBatches(traffic)
+    let countries = 0
+    const enrich = createBatchTask({
+      steps: enrichmentSteps,
+      services,
+      boot,
+      append: (_payload, _about, events) => {
+        for (const event of events) if ('geo' in event && event.geo.country !== null) countries++
+      },
+    })
+    const bare = createBareReader(city)
+    const requestsOf = (batch: number) => traffic.slice(batch * batchRecords, (batch + 1) * batchRecords)
+    const requests = Array.from({ length: batchCount }, (_, batch) => requestsOf(batch))
+    let found = 0
+    const lookUp = (batch: number): void => {
+      for (const { text } of requests[batch]!) if (bare.get(text) !== null) found++
+    }
+    // As the batch task does it: everything is forgotten when the batch is done.
+    let nowMs = Date.now()
+    const clients = createKeyTable(batchRecords, (address, userAgent) =>
+      findClient(address, userAgent, nowMs, services),
+    )
+    let located = 0
+    const runSteps = (batch: number): void => {
+      nowMs = Date.now()
+      for (const { address, userAgent } of requests[batch]!) {
+        const { client, geo } = clients.find(address, userAgent)
+        if (client.id !== '' && geo.country !== null) located++
+      }
+      clients.clear()
+      services.pseudonymize.forget()
+    }
+
+    // Once over everything: all must find the same, and V8 compiles what it is going to.
+    for (let batch = 0; batch < batchCount; batch++) {
+      await enrich(batches[batch]!)
+      lookUp(batch)
+      runSteps(batch)
+    }
+    if (found === 0 || countries === 0 || countries > found || located !== countries) {
+      throw new Error(`${countries} and ${located} countries in ${found} places`)
+    }
+    const seen = requests.map((batch) => new Set(batch).size)
+    const clientsPerBatch = Math.round(seen.reduce((sum, count) => sum + count, 0) / batchCount)
+    const note = `${clientsPerBatch} clients in a batch of ${batchRecords}`
+    const pairs = []
+    for (let round = 0; round < rounds; round++) {
+      const lookup = await measure(roundMs, lookUp)
+      const steps = await measure(roundMs, runSteps)
+      pairs.push({ lookup, steps, whole: await measure(roundMs, (batch) => enrich(batches[batch]!)) })
+    }
+    const unit = 'µs CPU/record'
+    const lookup = medianOf(pairs.map((pair) => pair.lookup))
+    report({ name: `enrichment.${mix}.city_lookup_bare`, value: lookup, unit, note })
+    for (const [name, part, aim] of [
+      ['steps', 'steps', stepsAim],
+      ['ring_to_line', 'whole', undefined],
+    ] as const) {
+      const value = medianOf(pairs.map((pair) => pair[part]))
+      const ratio = ratioOf(pairs.map((pair) => pair[part] / pair.lookup))
+      const line = { name: `enrichment.${mix}.${name}`, value, unit, ratio }
+      report(aim === undefined ? line : { ...line, aim })
+      report({ name: `enrichment.${mix}.${name}_rate`, value: 1e6 / value, unit: 'records/s and core' })
+    }
   }
 }

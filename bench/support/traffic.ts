@@ -11,8 +11,6 @@ export type Client = {
 }
 
 const clientCount = 20_000
-/** Pulls under way at once, of whose requests the traffic is mixed. */
-const activePulls = 512
 /** Manifests, config and layers of a common image, each once. */
 const requestsPerPull = 12
 /** Most pulls still come over IPv4. */
@@ -64,8 +62,8 @@ function formatText(bytes: Uint8Array): string {
   return groups.join(':')
 }
 
-/** One client for each request, in the order of their requests. */
-export function createTraffic(networks: readonly string[], requests: number): Client[] {
+/** One client for each request, in the order of their requests; they are mixed of those of `activePulls` pulls at once. */
+export function createTraffic(networks: readonly string[], requests: number, activePulls: number): Client[] {
   const below = createRandom()
   const parsed = networks.map(parseNetwork)
   const ipv4 = parsed.filter(({ bytes }) => bytes[10] === 0xff)

@@ -52,9 +52,25 @@ function contains({ bytes, bits }: Prefix, address: Uint8Array): boolean {
   return ((address[whole] ?? 0) & mask) === ((bytes[whole] ?? 0) & mask)
 }
 
+/** Which first bytes special prefixes have, of IPv4 and of IPv6: most addresses are compared with none of them. */
+const isSuspect4 = new Uint8Array(256)
+const isSuspect6 = new Uint8Array(256)
+for (const { bytes, bits } of specialPrefixes) {
+  const isIpv4 = bits > 96
+  const first = bytes[isIpv4 ? 12 : 0]!
+  // The bits of the first byte that are not the prefix's may be anything.
+  const free = Math.max(0, 8 - (isIpv4 ? bits - 96 : bits))
+  for (let value = first; value < first + 2 ** free; value++) (isIpv4 ? isSuspect4 : isSuspect6)[value] = 1
+}
+
 /** True when a database cannot know the address: some of them answer such questions with nonsense. */
 export function isSpecialUse(address: Uint8Array): boolean {
-  if (!isMappedIpv4(address) && !contains(globalUnicast, address)) return true
+  if (isMappedIpv4(address)) {
+    if (isSuspect4[address[12]!] === 0) return false
+  } else {
+    if (!contains(globalUnicast, address)) return true
+    if (isSuspect6[address[0]!] === 0) return false
+  }
   for (const prefix of specialPrefixes) if (contains(prefix, address)) return true
   return false
 }

@@ -3,16 +3,13 @@ import { decodeRecord, recordId } from '../record/decode.ts'
 import type { LogEntry } from '../record/events.ts'
 import type { WaybillRecord } from '../record/record.ts'
 import { forEachFrame } from '../ring/reader.ts'
-import {
-  createDraft,
-  createSeenAddress,
-  type EnrichmentServices,
-  type EventDraft,
-  type Step,
-} from './enrichment-steps.ts'
+import { findClient } from './client-steps.ts'
+import { createDraft, type EnrichmentServices, type EventDraft, type Step } from './enrichment-steps.ts'
+import { createEventLines } from './event-line.ts'
 import { type TransientCode, transientCodeOf } from './failures.ts'
 import { createKeyTable } from './key-table.ts'
 import { createLineBuffer } from './line-buffer.ts'
+import { createSessionFinder } from './session-id.ts'
 
 /** Positions are the ring's; the memory is shared, so a task costs the same whatever its size. */
 export type BatchTask = { ring: number; sab: SharedArrayBuffer; from: number; to: number }
@@ -39,10 +36,10 @@ export type BatchTaskOptions = {
 }
 
 /** As many as the dispatcher puts into a batch. */
-const maxAddresses = 512
+const maxRecords = 512
 
 /** JSON has no numbers but finite ones: of a damaged record that has others the line is what counts. */
-function saysTheSame(event: EventDraft): boolean {
+function hasFiniteNumbers(event: EventDraft): boolean {
   const sum = event.duration_ms + event.bytes_sent + event.offset + (event.size ?? 0)
   return Number.isFinite(sum + (event.first_byte_ms ?? 0))
 }
@@ -52,12 +49,19 @@ function saysTheSame(event: EventDraft): boolean {
  * Run again after a failure that came later, it makes the same entries under the same ids.
  */
 export function createBatchTask({ steps, services, boot, append, now = Date.now }: BatchTaskOptions) {
-  const addresses = createKeyTable(maxAddresses, createSeenAddress)
+  const clients = createKeyTable(maxRecords, (address, userAgent) =>
+    findClient(address, userAgent, nowMs, services),
+  )
+  const sessions = createSessionFinder(maxRecords)
+  const found = { client: clients.find, session: sessions.find }
+  const eventLines = createEventLines()
   const lines = createLineBuffer()
+  /** Of the batch that is being enriched. */
+  let nowMs = 0
 
-  function enrich(record: WaybillRecord, ring: number, nowMs: number): EventDraft {
+  function enrich(record: WaybillRecord, ring: number): EventDraft {
     const event = createDraft(recordId(boot, ring, record.sequence), record, services.node)
-    const context = { record, seen: addresses.find(record.address), nowMs, services }
+    const context = { record, found, services }
     try {
       for (const step of steps) step(event, context)
       return event
@@ -69,7 +73,7 @@ export function createBatchTask({ steps, services, boot, append, now = Date.now 
   }
 
   return async function run({ ring, sab, from, to }: BatchTask): Promise<BatchResult> {
-    const nowMs = now()
+    nowMs = now()
     const entries: LogEntry[] = []
     let oldestMs = Number.POSITIVE_INFINITY
     lines.clear()
@@ -77,14 +81,22 @@ export function createBatchTask({ steps, services, boot, append, now = Date.now 
       forEachFrame(sab, from, to, (bytes, _view, offset) => {
         const record = decodeRecord(bytes, offset)
         oldestMs = Math.min(oldestMs, record.startMs)
-        const event = enrich(record, ring, nowMs)
-        const line = JSON.stringify(event)
-        lines.push(line)
-        entries.push(saysTheSame(event) ? (event as LogEntry) : JSON.parse(line))
+        const event = enrich(record, ring)
+        if (hasFiniteNumbers(event)) {
+          const [head, tail] = eventLines.write(event)
+          lines.push(head, tail)
+          entries.push(event as LogEntry)
+        } else {
+          const line = JSON.stringify(event)
+          lines.push(line)
+          entries.push(JSON.parse(line))
+        }
       })
     } finally {
       // No address outlives its batch, and no copy of a key.
-      addresses.clear()
+      clients.clear()
+      sessions.clear()
+      eventLines.clear()
       services.pseudonymize.forget()
     }
     if (entries.length === 0) return { retryLater: null }

@@ -171,13 +171,17 @@ export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): Geo
   const isPlain = sources.length === 1 && clouds === nowhere && overrides === nowhere
   const special = classifyNetwork({ isSpecial: true, facts: noFacts, cloud: null, override: null })
 
-  function find(name: number | string, make: () => NetworkFinding): NetworkFinding {
-    let finding = findings.get(name)
-    if (finding === undefined) {
-      finding = make()
-      if (findings.size >= maxCachedRecords) findings.clear()
-      findings.set(name, finding)
-    }
+  type Keys = { isSpecial: boolean; override: number; keys: readonly number[]; cloud: number }
+
+  function classify(name: number | string, address: Uint8Array, { isSpecial, override, keys, cloud }: Keys) {
+    const finding = classifyNetwork({
+      isSpecial,
+      facts: mergeFacts(keys.map((key, place) => sources[place]!.facts(key, address))),
+      cloud: cloud === 0 ? null : cloudOf(cloud, address),
+      override: override === 0 ? null : overrideOf(override, address),
+    })
+    if (findings.size >= maxCachedRecords) findings.clear()
+    findings.set(name, finding)
     return finding
   }
 
@@ -191,18 +195,15 @@ export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): Geo
       const override = overrides.find(address)
       const isSpecial = isSpecialUse(address)
       if (isSpecial && override === 0) return special
+      if (isPlain) {
+        const key = networks.find(address)
+        return findings.get(key) ?? classify(key, address, { isSpecial, override, keys: [key], cloud: 0 })
+      }
       const keys = isSpecial ? [] : sources.map(({ finder }) => finder.find(address))
       const cloud = isSpecial ? 0 : clouds.find(address)
       // What all files say together, named by their numbers.
-      const name = isPlain ? keys[0]! : `${isSpecial}/${override}/${cloud}/${keys.join('/')}`
-      return find(name, () =>
-        classifyNetwork({
-          isSpecial,
-          facts: mergeFacts(keys.map((key, place) => sources[place]!.facts(key, address))),
-          cloud: cloud === 0 ? null : cloudOf(cloud, address),
-          override: override === 0 ? null : overrideOf(override, address),
-        }),
-      )
+      const name = `${isSpecial}/${override}/${cloud}/${keys.join('/')}`
+      return findings.get(name) ?? classify(name, address, { isSpecial, override, keys, cloud })
     },
     data: { city_built_at: timeOf(databases.city), asn_built_at: timeOf(databases.asn) },
     failures: () => ({ city: places.failures(), asn: networks.failures(), company: companies.failures() }),

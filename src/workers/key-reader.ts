@@ -1,5 +1,4 @@
 /** The workers' side of the keyring: finds the key of a time and forgets it as soon as it is destroyed. */
-import { createSecretKey, type KeyObject } from 'node:crypto'
 import {
   epochName,
   epochOf,
@@ -22,7 +21,8 @@ import {
 } from './keyring-layout.ts'
 
 export type EpochKey = {
-  key: KeyObject
+  /** Zeroed once it is destroyed. Not a KeyObject: what that holds stays until a garbage collection that may never come. */
+  key: Uint8Array
   /** When the key's epoch began: `YYYY-MM-DD`, with `THH` where epochs are hours. */
   epoch: string
   /** Whether other nodes make the same pseudonyms. */
@@ -63,8 +63,16 @@ export function createKeyReader(memory: KeyringMemory): KeyReader {
   }
 
   function copy(slot: number): Held | null {
+    // Not `new Int32Array(keyWords)`: so few bytes lie in the heap, where the collector leaves copies of them.
+    const key = new Int32Array(new ArrayBuffer(keyWords * Int32Array.BYTES_PER_ELEMENT))
+    const copied = copyInto(key, slot)
+    // What was torn or is destroyed by now is a key, or a part of one, all the same.
+    if (copied === null) key.fill(0)
+    return copied
+  }
+
+  function copyInto(key: Int32Array<ArrayBuffer>, slot: number): Held | null {
     const start = headerWords + slot * slotWords
-    const key = new Int32Array(keyWords)
     for (let attempt = 0; attempt < maxReadAttempts; attempt++) {
       // Acquires what was published with this version; an odd one is a change under way.
       const version = Atomics.load(words, start + versionWord)
@@ -75,16 +83,23 @@ export function createKeyReader(memory: KeyringMemory): KeyReader {
       for (let i = 0; i < keyWords; i++) key[i] = Atomics.load(words, start + keyWord + i)
       if (!isCurrent(slot, version)) continue
       if (number === 0) return null
-      const secret = createSecretKey(Buffer.from(key.buffer))
-      key.fill(0)
-      return { key: secret, number, version, scope, epoch: epochName(number, rotationMs) }
+      return {
+        key: new Uint8Array(key.buffer),
+        ...{ number, version, scope, epoch: epochName(number, rotationMs) },
+      }
     }
     return null
+  }
+
+  function forget(slot: number) {
+    held[slot]?.key.fill(0)
+    held[slot] = null
   }
 
   function slotKey(slot: number): Held | null {
     const known = held[slot]
     if (known && isCurrent(slot, known.version)) return known
+    forget(slot)
     held[slot] = copy(slot)
     return held[slot]
   }
@@ -109,7 +124,7 @@ export function createKeyReader(memory: KeyringMemory): KeyReader {
   function sweep() {
     for (let slot = 0; slot < slotCount; slot++) {
       const known = held[slot]
-      if (known && !isCurrent(slot, known.version)) held[slot] = null
+      if (known && !isCurrent(slot, known.version)) forget(slot)
     }
   }
 
@@ -134,7 +149,7 @@ export function createKeyReader(memory: KeyringMemory): KeyReader {
     sweep,
     close() {
       clearInterval(timer)
-      held.fill(null)
+      for (let slot = 0; slot < slotCount; slot++) forget(slot)
     },
   }
 }

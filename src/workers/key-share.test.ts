@@ -70,7 +70,7 @@ test('nodes that start at the same time have one key, and the store has only wha
   const [a, b] = await Promise.all([startNode(clock, store), startNode(clock, store)])
   expect(a.print()).toBe(b.print())
   expect([a.reader.keyFor(noon).scope, b.reader.keyFor(noon).epoch]).toEqual(['shared', '2026-11-21'])
-  const raw = a.reader.keyFor(noon).key.export()
+  const raw = Buffer.from(a.reader.keyFor(noon).key)
   for (const { value, expiresAtMs } of store.values.values()) {
     expect(Buffer.from(value.slice(5), 'base64url').includes(raw)).toBe(false)
     expect(expiresAtMs).toBe(midnight + hour / 2)
@@ -159,7 +159,7 @@ test.each([
   const reader = createKeyReader(ring.memory)
   expect(reader.keyFor(clock.time).epoch).toBe(epoch)
   const turn = clock.time + reader.epochEndsInMs(clock.time)
-  const old = reader.keyFor(clock.time).key.export()
+  const old = Buffer.from(reader.keyFor(clock.time).key)
   clock.time = turn
   await ring.tick()
   expect(reader.keyFor(turn).epoch).toBe(next)

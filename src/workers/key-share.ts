@@ -45,13 +45,17 @@ export function unwrapKey(text: string, wrappingKey: Uint8Array, place: string):
   const [mark, body = ''] = text.split('.')
   const bytes = Buffer.from(body, 'base64url')
   if (mark !== version || bytes.length <= nonceBytes + tagBytes) return null
+  let opened: Buffer | null = null
   try {
     const decipher = createDecipheriv(algorithm, wrappingKey, bytes.subarray(0, nonceBytes))
     decipher.setAAD(Buffer.from(`${version} ${place}`))
     decipher.setAuthTag(bytes.subarray(-tagBytes))
-    return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -tagBytes)), decipher.final()])
+    opened = decipher.update(bytes.subarray(nonceBytes, -tagBytes))
+    return Buffer.concat([opened, decipher.final()])
   } catch {
     return null
+  } finally {
+    opened?.fill(0)
   }
 }
 

@@ -1,23 +1,27 @@
 /**
- * What a batch has found out about addresses and nonces, by their 16 bytes: for as long as the batch runs, and in
- * memory that is zeroed after it, which no string key would be.
+ * What a batch has found out about addresses and nonces, by their 16 bytes and a text that goes with them: for as
+ * long as the batch runs, and in memory that is zeroed after it, which no string key would be.
  */
 
 export type KeyTable<Value> = {
-  /** The value of the key; a new one that is not kept when the table is full. */
-  find(key: Uint8Array): Value
-  /** Forgets all keys and values. */
+  /** The value of key and text; what was made is not kept when the table is full. */
+  find(key: Uint8Array, text: string): Value
+  /** Forgets all keys, texts and values. */
   clear(): void
 }
 
 const keyWords = 4
 const wordBytes = 4
 
-export function createKeyTable<Value extends object>(maxKeys: number, make: () => Value): KeyTable<Value> {
+export function createKeyTable<Value extends object>(
+  maxKeys: number,
+  make: (key: Uint8Array, text: string) => Value,
+): KeyTable<Value> {
   // At most half full, so that a probe is short.
   const slots = 2 ** Math.ceil(Math.log2(2 * maxKeys))
   const mask = slots - 1
   const words = new Int32Array(slots * keyWords)
+  const texts: string[] = new Array(slots).fill('')
   const values: (Value | null)[] = new Array(slots).fill(null)
   const key = new Int32Array(keyWords)
   let size = 0
@@ -41,14 +45,15 @@ export function createKeyTable<Value extends object>(maxKeys: number, make: () =
   }
 
   return {
-    find(bytes) {
+    find(bytes, text) {
       let slot = read(bytes)
       for (let value = values[slot]; value; slot = (slot + 1) & mask, value = values[slot]) {
-        if (isAt(slot)) return value
+        if (isAt(slot) && texts[slot] === text) return value
       }
-      const value = make()
+      const value = make(bytes, text)
       if (size < maxKeys) {
         words.set(key, slot * keyWords)
+        texts[slot] = text
         values[slot] = value
         size++
       }
@@ -57,6 +62,7 @@ export function createKeyTable<Value extends object>(maxKeys: number, make: () =
     clear() {
       words.fill(0)
       key.fill(0)
+      texts.fill('')
       values.fill(null)
       size = 0
     },

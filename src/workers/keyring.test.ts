@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { createKeyReader } from './key-reader.ts'
 import { createKeyring } from './keyring.ts'
 
@@ -31,7 +31,7 @@ test('all readers see one key a day, and another the next day', async () => {
   const { ring, reader, at, fingerprint } = await setUp(noon)
   const other = createKeyReader(ring.memory)
   expect(reader.keyFor(noon).epoch).toBe('2026-11-21')
-  expect(other.keyFor(noon).key.equals(reader.keyFor(noon).key)).toBe(true)
+  expect(other.keyFor(noon).key).toEqual(reader.keyFor(noon).key)
   const first = fingerprint(noon)
   await at(noon + hour)
   expect(fingerprint(noon + hour)).toBe(first)
@@ -56,6 +56,7 @@ test.each([
   async (_, grace, life) => {
     const { ring, reader, at } = await setUp(noon, grace)
     const old = reader.keyFor(noon).key
+    const copy = Uint8Array.from(old)
     await at(midnight + hour / 4)
     await at(midnight + life - 1)
     expect(reader.keyFor(noon).key).toBe(old)
@@ -64,7 +65,9 @@ test.each([
     expect(secretWords(ring.memory)).toBeLessThanOrEqual(before)
     const now = reader.keyFor(noon)
     expect(now.epoch).not.toBe('2026-11-21')
-    expect(now.key.equals(old)).toBe(false)
+    expect(now.key).not.toEqual(copy)
+    reader.sweep()
+    expect(old.every((byte) => byte === 0)).toBe(true)
   },
 )
 
@@ -92,4 +95,33 @@ test('a slot in the middle of a change is not read', async () => {
   const words = new Int32Array(ring.memory)
   for (let slot = 0; slot < 4; slot++) Atomics.add(words, 16 + slot * 16, 1)
   expect(() => reader.keyFor(noon)).toThrow()
+})
+
+test('a copy of a key that was torn while it was made is zeroed', async () => {
+  const { ring } = await setUp(noon)
+  const reader = createKeyReader(ring.memory)
+  const words = new Int32Array(ring.memory)
+  const typedArrays: { fill(...args: unknown[]): unknown } = Object.getPrototypeOf(Int32Array.prototype)
+  const { load } = Atomics
+  const { fill } = typedArrays
+  const zeroed: boolean[] = []
+  let version = 0
+  // Every look at a slot's version finds another one, as if the main thread never stopped changing it.
+  const loads = vi.spyOn(Atomics, 'load').mockImplementation(((memory: Int32Array, at: number) => {
+    if (at < 16 || at >= 80 || at % 16 !== 0) return load(memory, at)
+    version += 2
+    return version
+  }) as typeof load)
+  const fills = vi.spyOn(typedArrays, 'fill').mockImplementation(function (this: Int32Array, ...args) {
+    if (this.length === 8) zeroed.push(this.some((word) => word !== 0 && words.includes(word)))
+    return fill.apply(this, args)
+  })
+  try {
+    expect(() => reader.keyFor(noon)).toThrow()
+  } finally {
+    loads.mockRestore()
+    fills.mockRestore()
+  }
+  // Of the epoch's slot it held the key.
+  expect(zeroed).toContain(true)
 })

@@ -85,7 +85,8 @@ export async function createKeyring(options: KeyringOptions = {}): Promise<Keyri
 
   async function obtain(epoch: number, mayWait: boolean): Promise<void> {
     if (has(epoch)) return
-    const key = randomFillSync(new Int32Array(keyWords))
+    // Not `new Int32Array(keyWords)`: so few bytes lie in the heap, where the collector leaves copies of them.
+    const key = randomFillSync(new Int32Array(new ArrayBuffer(keyWords * Int32Array.BYTES_PER_ELEMENT)))
     let scope: KeyScope = 'node'
     if (share !== null) {
       const bytes = Buffer.from(key.buffer)

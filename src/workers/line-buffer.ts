@@ -11,14 +11,16 @@ export function createLineBuffer() {
   let length = 0
 
   return {
-    push(line: string) {
-      const most = length + bytesPerUnit * line.length + 1
+    /** One line, in two parts if one likes: putting them together first would copy both. */
+    push(line: string, rest = '') {
+      const most = length + bytesPerUnit * (line.length + rest.length) + 1
       if (most > bytes.length) {
         const larger = Buffer.allocUnsafeSlow(Math.max(most, 2 * bytes.length))
         bytes.copy(larger, 0, 0, length)
         bytes = larger
       }
       length += bytes.write(line, length)
+      if (rest !== '') length += bytes.write(rest, length)
       bytes[length++] = lineEnd
     },
     /** A copy of all lines, each with its line feed; the buffer is empty afterwards. */

@@ -1,5 +1,5 @@
 /** Turns an address into keyed pseudonyms: after the key's time is over nobody can compute them again. */
-import { hash, type KeyObject } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { isMappedIpv4 } from '../geo/address.ts'
 import type { KeyCarry } from './key-carry.ts'
 
@@ -13,7 +13,7 @@ export type Pseudonyms = {
   scope: 'node' | 'shared'
 }
 
-type NamedKey = { key: KeyObject; epoch: string; scope: 'node' | 'shared' }
+type NamedKey = { key: Uint8Array; epoch: string; scope: 'node' | 'shared' }
 
 export type PseudonymKeys = {
   keyFor(timeMs: number): NamedKey
@@ -61,7 +61,9 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
   endpoint[0] = client[0] = layoutVersion
   endpoint[1] = purposes.endpoint
   client[1] = purposes.client
-  let loaded: KeyObject | null = null
+  let loaded: Uint8Array | null = null
+  /** Whose hash is in the client's block. */
+  let clientFamily: string | null = null
   const familyHashes = new Map<string, Buffer>()
 
   // As many as there are families in the table of User-Agents.
@@ -74,15 +76,19 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
     return digest
   }
 
-  function load(key: KeyObject) {
-    const bytes = key.export()
-    if (bytes.length > blockBytes) throw new RangeError('a key longer than a block of its hash')
+  function putFamily(family: string) {
+    if (family === clientFamily) return
+    familyHash(family).copy(client, familyStart)
+    clientFamily = family
+  }
+
+  function load(key: Uint8Array) {
+    if (key.length > blockBytes) throw new RangeError('a key longer than a block of its hash')
     for (let i = 0; i < blockBytes; i++) {
-      const byte = bytes[i] ?? 0
+      const byte = key[i] ?? 0
       endpointBlocks[i] = clientBlocks[i] = byte ^ innerPad
       outerBlocks[i] = byte ^ outerPad
     }
-    bytes.fill(0)
     loaded = key
   }
 
@@ -93,7 +99,8 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
   }
 
   function mac(innerBlocks: Buffer): string {
-    outerBlocks.write(hash('sha256', innerBlocks, 'hex'), blockBytes, 'hex')
+    // Through a string of one byte a character: Node makes those fastest.
+    outerBlocks.write(hash('sha256', innerBlocks, 'binary'), blockBytes, 'binary')
     return hash('sha256', outerBlocks, 'hex').slice(0, idDigits)
   }
 
@@ -104,7 +111,7 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
 
   function pseudonymize(address: Uint8Array, family: string, timeMs: number): Pseudonyms {
     const significant = isMappedIpv4(address) ? 16 : ipv6PrefixBytes
-    familyHash(family).copy(client, familyStart)
+    putFamily(family)
     try {
       for (let i = 0; i < significant; i++) {
         endpoint[addressStart + i] = client[addressStart + i] = address[i] ?? 0
@@ -118,8 +125,8 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
       if (carry !== null && keys.epochEndsInMs(timeMs) <= carry.idleMs) carry.see(pseudonyms.clientId, timeMs)
       return pseudonyms
     } finally {
-      endpoint.fill(0, addressStart)
-      client.fill(0, addressStart)
+      // In a loop: for so few bytes `fill` takes ten times as long.
+      for (let i = addressStart; i < familyStart; i++) endpoint[i] = client[i] = 0
     }
   }
 

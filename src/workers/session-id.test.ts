@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createRecord } from './record.fixture.ts'
-import { sessionOf } from './session-id.ts'
+import { createRandom, range } from './ring.fixture.ts'
+import { createSessionFinder, sessionOf } from './session-id.ts'
 
 const client = (id: string, tool = 'docker', via: string | null = null) => ({ id, tool, via })
 
@@ -53,4 +54,22 @@ test('the id is the hash of the documented layout, whatever the fields hold', ()
       })
     }),
   )
+})
+
+test.each(range(5))('seed %i: found once for a batch, a session has the name it has alone', (seed) => {
+  const random = createRandom(seed)
+  const below = (limit: number) => Math.floor(random() * limit)
+  const sessions = createSessionFinder(8)
+  for (const _ of range(400)) {
+    const record = createRecord({
+      hasNonce: random() < 0.6,
+      nonce: new Uint8Array(16).fill(below(12)),
+      repository: ['acme/app', 'acme/other', ''][below(3)]!,
+      class: random() < 0.1 ? 'ping' : 'blob',
+    })
+    const domain = [null, 'a.example.test', 'b.example.test'][below(3)]!
+    const who = client(String(below(3)), ['docker', 'cosign'][below(2)])
+    expect(sessions.find(record, domain, who)).toEqual(sessionOf(record, domain, who))
+    if (below(100) === 0) sessions.clear()
+  }
 })

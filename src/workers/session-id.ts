@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import type { RequestEvent } from '../record/events.ts'
 import type { RequestClass, WaybillRecord } from '../record/record.ts'
+import { createKeyTable } from './key-table.ts'
 
 const layoutVersion = 1
 const methodCodes = { token: 1, client: 2 } as const
@@ -56,6 +57,17 @@ function putText(text: string, at: number): number {
  */
 const tokenPerStep: ReadonlySet<string | null> = new Set(['docker-cli', 'cosign', 'diun'])
 
+type SessionClient = Pick<RequestEvent['client'], 'id' | 'tool' | 'via'>
+
+const noSession: Readonly<Pick<RequestEvent, 'session_id' | 'session_method'>> = Object.freeze({
+  session_id: null,
+  session_method: null,
+})
+
+function isOfToken({ hasNonce }: WaybillRecord, { tool, via }: SessionClient): boolean {
+  return hasNonce && via === null && !tokenPerStep.has(tool)
+}
+
 /**
  * `token`: hash of nonce, domain and repository; `client`: of the client's id (address and family of the tool),
  * domain and repository, also of those whose nonce says less than that. Both null where no session counts the request.
@@ -63,11 +75,54 @@ const tokenPerStep: ReadonlySet<string | null> = new Set(['docker-cli', 'cosign'
 export function sessionOf(
   record: WaybillRecord,
   domain: string | null,
-  { id, tool, via }: Pick<RequestEvent['client'], 'id' | 'tool' | 'via'>,
+  client: SessionClient,
 ): Pick<RequestEvent, 'session_id' | 'session_method'> {
-  if (!isCounted(record)) return { session_id: null, session_method: null }
-  const isPull = record.hasNonce && via === null && !tokenPerStep.has(tool)
+  if (!isCounted(record)) return noSession
+  const isPull = isOfToken(record, client)
   const session_method = isPull ? 'token' : 'client'
-  const key = isPull ? record.nonce : id
+  const key = isPull ? record.nonce : client.id
   return { session_id: hashOf(session_method, key, domain ?? '', record.repository), session_method }
 }
+
+type Named = {
+  domain: string | null
+  repository: string
+  names: Pick<RequestEvent, 'session_id' | 'session_method'>
+}
+
+/** `sessionOf` for a batch, whose records are of few sessions: one hash for each, until all is forgotten. */
+export function createSessionFinder(maxSessions: number): { find: typeof sessionOf; clear(): void } {
+  // Of the last repository and domain under each nonce or client; nearly all have one.
+  const byNonce = createKeyTable<Named>(maxSessions, createNamed)
+  let byClient = new Map<string, Named>()
+
+  function namedOf(record: WaybillRecord, client: SessionClient): Named {
+    if (isOfToken(record, client)) return byNonce.find(record.nonce, record.repository)
+    let named = byClient.get(client.id)
+    if (named === undefined) {
+      named = createNamed()
+      byClient.set(client.id, named)
+    }
+    return named
+  }
+
+  return {
+    find(record, domain, client) {
+      if (!isCounted(record)) return noSession
+      const named = namedOf(record, client)
+      if (named.names === noSession || named.repository !== record.repository || named.domain !== domain) {
+        named.names = sessionOf(record, domain, client)
+        named.repository = record.repository
+        named.domain = domain
+      }
+      return named.names
+    },
+    clear() {
+      byNonce.clear()
+      // Not cleared, which would keep what it held until a major collection (event-line.ts).
+      byClient = new Map()
+    },
+  }
+}
+
+const createNamed = (): Named => ({ domain: null, repository: '', names: noSession })
