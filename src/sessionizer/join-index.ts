@@ -25,10 +25,11 @@ export type JoinEntry = {
   time: number
 }
 
+/** Of one client: machines behind one address that run other versions of a tool are told apart. */
 export function joinKeyOf(fact: Fact): string {
   const { client, domain, repository } = fact.context
   return (
-    hash('sha256', `${client.id}\n${domain ?? ''}\n${repository}`, 'base64url')
+    hash('sha256', `${client.id}\n${client.version ?? ''}\n${domain ?? ''}\n${repository}`, 'base64url')
       // 96 bits; with longer keys each would fall into a larger size of Redis's allocator.
       .slice(0, 16)
   )

@@ -54,8 +54,10 @@ export function mayBelong(pull: Pull, fact: Fact): boolean {
 }
 
 function preferToken(fitting: Pull[], fact: Fact): Pull[] {
-  const same = fitting.filter((pull) => sharesToken(pull, fact))
-  return same.length > 0 ? same : fitting
+  const { version } = fact.context.client
+  const ofToken = fitting.filter((pull) => sharesToken(pull, fact))
+  const ofVersion = fitting.filter((pull) => pull.facts.some((one) => one.context.client.version === version))
+  return [ofToken, ofVersion].find((some) => some.length > 0) ?? fitting
 }
 
 function oldest({ open }: Naive, fact: Fact, fits: Test): Pull | undefined {

@@ -28,6 +28,8 @@ export type Pull = {
   subject: string | null
   facts: Fact[]
   sessionIds: Set<string>
+  /** Versions of the tool in its facts. */
+  versions: Set<string | null>
   /** Of the root, then of each manifest that joined without being one of its children. */
   contents: Contents[]
   /** Of an orphan alone: what it may give to a root that has the blob. */
@@ -93,6 +95,7 @@ export function createPull(origin: Origin, order: number): Pull {
     subject: null,
     facts: [],
     sessionIds: new Set(),
+    versions: new Set(),
     contents: [],
     byDigest: origin === 'orphan' ? new Map() : null,
     transfers: new Map(),

@@ -61,6 +61,7 @@ export function createRandomSession(seed: number): RandomSession {
   }
   const clients = pick([[''], ['n1 '], ['n1 ', 'n2 ', 'n3 '], ['', 'n1 ', 'n2 ']])
   const tools = pick([['docker'], ['docker', 'podman'], ['docker-cli', 'containerd']])
+  const versions = pick([['1.0'], ['1.0', '2.0', '3.0']])
   const spanSeconds = pick([1, 20, 100, 400])
   const targets = Object.fromEntries(tags.map((tag) => [tag, pick(names.manifests)]))
   const facts = Array.from({ length: pick([10, 40, 120, 250]) }, (_, index) => {
@@ -78,7 +79,9 @@ export function createRandomSession(seed: number): RandomSession {
     if (random.next() < rates.long) words.push(`took=${random.below(90_000)}`)
     for (const flag of ['aborted', 'heartbeat', 'unsized', 'nodigest'])
       if (random.next() < 0.05) words.push(flag)
-    return parseFact(words.join(' '), index + 1, { tags: targets })
+    const fact = parseFact(words.join(' '), index + 1, { tags: targets })
+    const client = { ...fact.context.client, version: pick(versions) }
+    return { ...fact, context: { ...fact.context, client } }
   })
   return { facts, graph }
 }

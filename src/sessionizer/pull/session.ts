@@ -78,17 +78,21 @@ const anyPull = (): boolean => true
 
 /**
  * Of pulls that all fit, those that hold facts of the same token, if any do: a token is stronger than any guess
- * (10.1). containerd's first GET brings a token that no pull holds; then all are left to choose from. It is the last
- * choice: were it to rule out pulls before it is known which of them fit, a pull that is finished and gone in one run
- * would have ruled out others in the run before, and facts would change their pull.
+ * (10.1). containerd's first GET brings a token that no pull holds; then those with facts of the same version of the
+ * tool, which tells many machines behind one address apart; then all. It is the last choice: were it to rule out
+ * pulls before it is known which of them fit, a pull that is finished and gone in one run would have ruled out others
+ * in the run before, and facts would change their pull.
  */
 export function preferToken(
   session: Session,
   fact: Fact,
   choose: (may: (pull: Pull) => boolean) => Pull | undefined,
 ): Pull | undefined {
-  if (!session.isMixed || !session.tokens.has(fact.sessionId)) return choose(anyPull)
-  return choose((pull) => sharesToken(pull, fact)) ?? choose(anyPull)
+  const { client, session_method: method } = fact.context
+  // One token for all: one machine.
+  if (!session.isMixed && method === 'token') return choose(anyPull)
+  const byToken = session.tokens.has(fact.sessionId) ? choose((pull) => sharesToken(pull, fact)) : undefined
+  return byToken ?? choose((pull) => pull.versions.has(client.version)) ?? choose(anyPull)
 }
 
 /** Whether a fact may join by guess alone: never a pull that another token already fetched for. */
