@@ -76,23 +76,24 @@ export function createFront(options: FrontOptions): Front {
     if (request.looped) return sendError(exchanges, exchange, localErrors.loop)
     // 4. For balancers.
     if (head.path === localPaths.readyz) return serveReadiness(exchange)
-    // For everybody, whoever is refused the rest.
+    // 5. What is kept: for everybody, whoever is refused the rest.
     if (head.path === localPaths.privacy) return servePrivacy(exchange)
+    // 6. A client that is blocked.
     const blocked = options.block()?.(record.address) ?? null
     if (blocked !== null) {
       counters.countRefusal(`blocked_${blocked}`)
       return sendError(exchanges, exchange, localErrors.blocked)
     }
-    // 5. A host, or a path, that is nobody's.
+    // 7. A host, or a path, that is nobody's.
     if (!domain) return sendError(exchanges, exchange, localErrors.nameUnknown)
     if (record.class === 'other') return sendError(exchanges, exchange, unknownPath(head.path))
-    // 6. The token endpoint.
+    // 8. The token endpoint.
     if (record.class === 'token') {
       if (domain.auth === 'passthrough')
         return options.passthrough.serveToken(exchange, request.authorization)
       return serveToken(exchanges, exchange, options.tokens, request.authorization)
     }
-    // 7. Everything else wants the front's token, in token mode.
+    // 9. Everything else wants the front's token, in token mode.
     if (domain.auth === 'token') {
       const verdict = options.tokens.verify(request.authorization, exchange.host, record.startMs)
       if (!verdict.valid)
@@ -107,15 +108,15 @@ export function createFront(options: FrontOptions): Front {
         ? options.passthrough.servePing(exchange)
         : servePing(exchanges, exchange)
     }
-    // 8. A repository that no route serves.
+    // 10. A repository that no route serves.
     if (!route) return sendError(exchanges, exchange, localErrors.nameUnknown)
-    // 9. A client that has as many requests under way as one may have.
+    // 11. A client that has as many requests under way as one may have.
     exchange.ticket = options.admission.tryEnter(record.address)
     if (exchange.ticket < 0) {
       counters.countRefusal('client_requests')
       return sendError(exchanges, exchange, localErrors.tooManyOfClient)
     }
-    // 10. The upstream knows.
+    // 12. The upstream knows.
     record.upstream = route.upstream
     record.upstreamRepository = route.upstreamRepository
     if (record.class === 'manifest') options.manifests.serve(exchange)
