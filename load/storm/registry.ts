@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { imageTypes } from '../../test/support/traced-registry.ts'
 
 /** `answer=STATUS`, `cut=BYTES` (the connection breaks after so many) or `hold=BYTES` (nothing comes after them). */
 export const failureHeader = 'x-storm-failure'
@@ -36,16 +37,6 @@ export type StormRegistry = {
   stop(): Promise<void>
 }
 
-const types = {
-  index: 'application/vnd.oci.image.index.v1+json',
-  manifest: 'application/vnd.oci.image.manifest.v1+json',
-  config: 'application/vnd.oci.image.config.v1+json',
-  layer: 'application/vnd.oci.image.layer.v1.tar+gzip',
-  inToto: 'application/vnd.in-toto+json',
-  signature: 'application/vnd.dev.cosign.simplesigning.v1+json',
-  helmConfig: 'application/vnd.cncf.helm.config.v1+json',
-  helmChart: 'application/vnd.cncf.helm.chart.content.v1.tar+gzip',
-} as const
 // Enough to be cut in the middle, little enough for twenty thousand pulls on one machine.
 const layerBytes = 8192
 
@@ -135,7 +126,7 @@ function addImage(
     const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`
     names.set(name, digest)
     parts.set(digest, { digest, size: body.length, platform: null, contains: [], ...rest })
-    const isManifest = mediaType === types.index || mediaType === types.manifest
+    const isManifest = mediaType === imageTypes.index || mediaType === imageTypes.manifest
     const headers = {
       'Content-Type': isManifest ? mediaType : 'application/octet-stream',
       'Docker-Content-Digest': digest,
@@ -162,7 +153,7 @@ function addImage(
       of: `${repository} ${tag} ${name}`,
       rootfs: { type: 'layers' },
     }
-    return put(name, types.config, content, { role: 'config' })
+    return put(name, imageTypes.config, content, { role: 'config' })
   }
   function manifest(
     name: string,
@@ -170,19 +161,19 @@ function addImage(
     layers: Descriptor[],
     rest: Pick<Part, 'role'> & Partial<Part>,
   ): Descriptor {
-    const content = { schemaVersion: 2, mediaType: types.manifest, config: own, layers }
-    return put(name, types.manifest, content, {
+    const content = { schemaVersion: 2, mediaType: imageTypes.manifest, config: own, layers }
+    return put(name, imageTypes.manifest, content, {
       ...rest,
       contains: [own, ...layers].map(({ digest }) => digest),
     })
   }
 
   if (shape === 'helm') {
-    const chart = [blob('L1', types.helmChart)]
-    manifest('I', blob('C', types.helmConfig, 'config'), chart, { role: 'platform' })
+    const chart = [blob('L1', imageTypes.helmChart)]
+    manifest('I', blob('C', imageTypes.helmConfig, 'config'), chart, { role: 'platform' })
   } else {
-    const base = blob('L1', types.layer, 'layer', 'base')
-    const own = [base, blob('L2', types.layer), blob('L3', types.layer)]
+    const base = blob('L1', imageTypes.layer, 'layer', 'base')
+    const own = [base, blob('L2', imageTypes.layer), blob('L3', imageTypes.layer)]
     const platform = 'linux/amd64'
     const first = manifest(shape === 'single' ? 'I' : 'M', config('C', 'amd64'), own, {
       role: 'platform',
@@ -190,13 +181,13 @@ function addImage(
     })
     if (shape === 'single') names.set('M', first.digest)
     else {
-      const others = [base, blob('L2.2', types.layer), blob('L2.3', types.layer)]
+      const others = [base, blob('L2.2', imageTypes.layer), blob('L2.3', imageTypes.layer)]
       const second = manifest('M2', config('C2', 'arm64'), others, {
         role: 'platform',
         platform: 'linux/arm64/v8',
       })
-      const statement = [blob('A.layer1', types.inToto, 'attached')]
-      const attestation = manifest('A', blob('A.config', types.config, 'attached'), statement, {
+      const statement = [blob('A.layer1', imageTypes.inToto, 'attached')]
+      const attestation = manifest('A', blob('A.config', imageTypes.config, 'attached'), statement, {
         role: 'attestation',
       })
       const manifests = [
@@ -211,10 +202,10 @@ function addImage(
           },
         },
       ]
-      const content = { schemaVersion: 2, mediaType: types.index, manifests }
-      put('I', types.index, content, { role: 'index', contains: manifests.map(({ digest }) => digest) })
-      const signed = [blob('S.layer1', types.signature, 'attached')]
-      manifest('S', blob('S.config', types.config, 'attached'), signed, { role: 'signature' })
+      const content = { schemaVersion: 2, mediaType: imageTypes.index, manifests }
+      put('I', imageTypes.index, content, { role: 'index', contains: manifests.map(({ digest }) => digest) })
+      const signed = [blob('S.layer1', imageTypes.signature, 'attached')]
+      manifest('S', blob('S.config', imageTypes.config, 'attached'), signed, { role: 'signature' })
     }
   }
   const digest = names.get('I')

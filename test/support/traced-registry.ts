@@ -22,7 +22,7 @@ export type TracedOptions = {
   limited?: boolean
 }
 
-const types = {
+export const imageTypes = {
   index: 'application/vnd.oci.image.index.v1+json',
   manifest: 'application/vnd.oci.image.manifest.v1+json',
   config: 'application/vnd.oci.image.config.v1+json',
@@ -53,7 +53,7 @@ function addImage(upstream: FaultUpstream, repository: string, options: TracedOp
     const body = Buffer.from(typeof content === 'string' ? content : JSON.stringify(content))
     const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`
     digests.set(name, digest)
-    const isManifest = mediaType === types.index || mediaType === types.manifest
+    const isManifest = mediaType === imageTypes.index || mediaType === imageTypes.manifest
     const headers = {
       'Content-Type': isManifest ? mediaType : 'application/octet-stream',
       'Docker-Content-Digest': digest,
@@ -71,31 +71,40 @@ function addImage(upstream: FaultUpstream, repository: string, options: TracedOp
   }
 
   /** Bytes that say whose they are, so that no two repositories have one in common. */
-  const blob = (name: string, mediaType: string = types.layer) =>
+  const blob = (name: string, mediaType: string = imageTypes.layer) =>
     put(name, mediaType, `${repository} ${name} `.repeat(50))
   const manifest = (name: string, config: Descriptor, layers: Descriptor[], rest: object = {}) =>
-    put(name, types.manifest, { schemaVersion: 2, mediaType: types.manifest, config, layers, ...rest })
+    put(name, imageTypes.manifest, {
+      schemaVersion: 2,
+      mediaType: imageTypes.manifest,
+      config,
+      layers,
+      ...rest,
+    })
 
-  if (options.image === 'helm') manifest('I', blob('C', types.helmConfig), [blob('L1', types.helmChart)])
+  if (options.image === 'helm')
+    manifest('I', blob('C', imageTypes.helmConfig), [blob('L1', imageTypes.helmChart)])
   else {
     const shared = blob('L1')
     const more = options.image === 'one-layer' ? [] : [blob('L2'), blob('L3')]
-    const first = manifest('M', blob('C', types.config), [shared, ...more])
-    const second = manifest('M2', blob('C2', types.config), [shared, blob('L2.2'), blob('L2.3')])
-    const attestation = manifest('A', blob('A.config', types.config), [blob('A.layer1', types.inToto)])
+    const first = manifest('M', blob('C', imageTypes.config), [shared, ...more])
+    const second = manifest('M2', blob('C2', imageTypes.config), [shared, blob('L2.2'), blob('L2.3')])
+    const attestation = manifest('A', blob('A.config', imageTypes.config), [
+      blob('A.layer1', imageTypes.inToto),
+    ])
     const attests = {
       'vnd.docker.reference.digest': first.digest,
       'vnd.docker.reference.type': 'attestation-manifest',
     }
-    put('I', types.index, {
-      ...{ schemaVersion: 2, mediaType: types.index },
+    put('I', imageTypes.index, {
+      ...{ schemaVersion: 2, mediaType: imageTypes.index },
       manifests: [
         { ...first, platform: { os: 'linux', architecture: 'amd64' } },
         { ...second, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } },
         { ...attestation, platform: { os: 'unknown', architecture: 'unknown' }, annotations: attests },
       ],
     })
-    manifest('S', blob('S.config', types.config), [blob('S.layer1', types.signature)])
+    manifest('S', blob('S.config', imageTypes.config), [blob('S.layer1', imageTypes.signature)])
   }
   answer('tags/list', {
     headers: { 'Content-Type': 'application/json' },
