@@ -58,10 +58,16 @@ const brokerAddress = hostPort(1)
 export const broker: Kind<string> = {
   ...brokerAddress,
   expected: 'HOST:PORT, like kafka-1.example.io:9092',
+  jsonSchema: { type: 'string', pattern: '^[^:\\[\\]]+:[0-9]{1,5}$' },
   read: (text) => {
     const address = brokerAddress.read(text)
-    return address === undefined ? undefined : formatHostPort(address)
+    return address === undefined || isIPv6(address.host) ? undefined : formatHostPort(address)
   },
+  // kafkajs takes what is before the first colon for the host.
+  explain: (text) =>
+    text.startsWith('[')
+      ? 'expected a host name instead of an IPv6 address, which the Kafka client cannot read'
+      : explainHostPort(text),
 }
 
 function parseUrl(text: string, protocols: readonly string[]): URL | undefined {

@@ -212,7 +212,7 @@ test('Redis and Kafka with everything, secrets from files without their newline'
   const yaml = [
     'redis: {urlFile: u, tls: {ca: /ca}}',
     'kafka:',
-    '  brokers: [K1:9092, "[2001:db8::1]:9092"]',
+    '  brokers: [K1:9092, "192.0.2.1:9092"]',
     '  ssl: {ca: /ca}',
     '  sasl: {mechanism: scram-sha-256, username: 007, passwordFile: /p}',
     '  compression: none',
@@ -225,7 +225,7 @@ test('Redis and Kafka with everything, secrets from files without their newline'
   const { redis, kafka } = configOf({ yaml, files })
   expect(redis).toEqual({ url: 'redis://me:pw@h:6380/2', cluster: false, tls: { ca: cert } })
   expect(kafka).toEqual({
-    brokers: ['k1:9092', '[2001:db8::1]:9092'],
+    brokers: ['k1:9092', '192.0.2.1:9092'],
     ssl: { ca: cert },
     sasl: { mechanism: 'scram-sha-256', username: '007', password: ' p w ' },
     compression: 'none',

@@ -90,6 +90,7 @@ test('mistakes that people make with listeners get their own words', () => {
 test.each<[{ read(text: string): unknown }, string, boolean]>([
   [broker, 'kafka:9092', true],
   [broker, 'kafka:0', false],
+  [broker, '[::1]:9092', false],
   [broker, 'kafka', false],
   [publicUrl, 'https://cr.example.io:8443/', true],
   [publicUrl, 'https://cr.example.io/x', false],

@@ -2,6 +2,7 @@
  * Manifests: a tag is always resolved upstream by HEAD (which no registry counts), a digest is served from
  * the cache, and a miss is fetched once for all that wait.
  */
+import { createHash } from 'node:crypto'
 import { Answer } from './answer.ts'
 import { type Ask, askFor, recordSource } from './ask.ts'
 import { type LocalError, localErrors } from './errors.ts'
@@ -196,7 +197,7 @@ export function createManifests(options: ManifestOptions): Manifests {
 
   const serveTag = (exchange: Exchange): void => {
     const { reference } = exchange.record
-    const key = `${keyOf(exchange, reference)} ${exchange.accept}`
+    const key = keyOfTag(exchange)
     if (refuseUnknown(exchange, key)) return
     fetch.head(key, askOwn(exchange, 'HEAD', reference, exchange.accept), (outcome) => {
       const digest = outcome.kind === 'ok' && outcome.value.status === 200 ? outcome.value.fields.digest : ''
@@ -250,9 +251,19 @@ function keyOf(exchange: Exchange, reference: string): string {
   return `${exchange.scope} ${reference}`
 }
 
-/** In the front's own name, for all who wait. */
+/** In the front's own name, for all who wait: nothing of one client's query may decide what the others get. */
 function askOwn(exchange: Exchange, method: 'GET' | 'HEAD', reference: string, accept: string): Ask {
-  return askFor(exchange, method, `manifests/${reference}`, ownHeaders(accept), method === 'GET')
+  const shared = exchange.query === '' ? exchange : { ...exchange, query: '' }
+  return askFor(shared, method, `manifests/${reference}`, ownHeaders(accept), method === 'GET')
+}
+
+// Clients send up to 800 bytes; thousands of keys are remembered, and a head may have 64 KiB.
+const maxAcceptInKey = 1024
+
+function keyOfTag(exchange: Exchange): string {
+  const { accept } = exchange
+  const types = accept.length <= maxAcceptInKey ? accept : createHash('sha256').update(accept).digest('hex')
+  return `${keyOf(exchange, exchange.record.reference)} ${types}`
 }
 
 /** In this client's words, and for it alone. */
