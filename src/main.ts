@@ -59,6 +59,9 @@ async function runServe(args: readonly string[]): Promise<number> {
   let reload = (): void => undefined
   // From now on, as the signal would end a process that does not listen for it.
   process.on('SIGHUP', () => reload())
+  // Until there is something to stop in order: what is on disk is whole at any moment.
+  let stop = (_name: 'SIGTERM' | 'SIGINT'): void => process.exit(0)
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stop(name))
   try {
     return await serve({
       config: loaded.config,
@@ -67,7 +70,7 @@ async function runServe(args: readonly string[]): Promise<number> {
       printLine: takeOutput(),
       onStarted(shutdown, reloader) {
         reload = () => void reloader.reload()
-        for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => shutdown.signal(name))
+        stop = (name) => shutdown.signal(name)
       },
     })
   } catch (error) {
