@@ -131,7 +131,7 @@ function tryGet(reader: Reader<Response>, address: Uint8Array): unknown {
 function addConfigured(ranges: readonly string[], into: Ranges): void {
   for (const text of ranges) {
     const cidr = parseCidr(text, parseAddress)
-    // The config has refused what is none.
+    // The config has brought them to this form, and refused what is none.
     if (cidr === null) continue
     if (cidr.family === 4) {
       const start = Number(cidr.start)

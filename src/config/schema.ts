@@ -2,7 +2,8 @@
  * The one table of settings. Validation, flags, variables, help texts, `schemas/config.json` and the
  * tables of `docs/configuration.md` all come from it.
  */
-import { addressRange, listenAddress, publicUrl, redirectHost, upstreamUrl } from './addresses.ts'
+import { addressRange } from './address-range.ts'
+import { listenAddress, publicUrl, redirectHost, upstreamUrl } from './addresses.ts'
 import { certificate, domainGroup, privateKey } from './domain-schema.ts'
 import { boolean, choice, duration, integer, type Kind, matching, path, size, word } from './kinds.ts'
 import { autonomousSystem, countryCode, rotation } from './privacy-kinds.ts'
