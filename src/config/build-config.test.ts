@@ -57,7 +57,7 @@ test('without anything: the defaults of the contract', () => {
     log: { maxBytes: 2 * 2 ** 30, maxAgeMs: dayMs },
     geo: { city: null, asn: null, company: null, overrides: null, detail: 'region' },
     privacy: { rotationMs: dayMs, keyFile: null, operator: null, contact: null, purpose: null },
-    block: { countries: [], asns: [], ranges: [], companies: [] },
+    block: { countries: [], asns: [], types: [], ranges: [], companies: [] },
     tokenKeys: null,
     tokenKeyFile: null,
     limits: {

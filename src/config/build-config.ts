@@ -68,6 +68,7 @@ export function buildConfig(values: SettledValues, surroundings: Surroundings): 
     block: {
       countries: values.all('block.countries'),
       asns: values.all('block.asns'),
+      types: values.all('block.types'),
       ranges: values.all('block.ranges'),
       companies: values.all('block.companies'),
     },
