@@ -289,6 +289,10 @@ const warned: readonly (Case & { warning: string })[] = [
       'trustedProxies[0]: "0.0.0.0/0" (/etc/waybill.yaml line 1): lets every client say that it has another address',
   },
   {
+    yaml: 'retention: {events: off}',
+    warning: 'retention.events: off: without kafka package events are kept nowhere',
+  },
+  {
     yaml: 'kafka: {brokers: h:1, sasl: {mechanism: plain, username: u, password: p}}',
     warning: 'kafka.sasl: without kafka.ssl the sign-in goes over the network unencrypted',
   },
