@@ -53,6 +53,8 @@ function refuse(problems: readonly string[]): 2 {
 }
 
 async function runServe(args: readonly string[]): Promise<number> {
+  // A data folder that was there before may be open to others; what is written into it is not.
+  process.umask(0o077)
   const load = () => loadConfig({ ...surroundings, argv: args, nowMs: Date.now() })
   const loaded = load()
   if (!loaded.ok) return refuse(loaded.problems)

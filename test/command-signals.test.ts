@@ -1,5 +1,5 @@
-/** What a signal does to a Waybill that has not started yet. */
-import { existsSync } from 'node:fs'
+/** What a signal does to a Waybill that has not started yet, and who may read what it leaves. */
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startProcess, temporaryFolder } from './support/processes.ts'
@@ -20,5 +20,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s while it starts is a stop in order
     ready: async () => existsSync(join(data, 'pid')),
   })
   expect(waybill.stderr()).not.toContain('"serving"')
+  const open = readdirSync(data).filter((name) => (statSync(join(data, name)).mode & 0o077) !== 0)
+  expect(open).toEqual([])
   expect((await waybill.stop(signal)).code).toBe(0)
 })

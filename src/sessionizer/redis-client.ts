@@ -48,8 +48,7 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   const client = options.cluster ? connectCluster(options) : new Redis(options.url, redisOptions(options))
   let isDown = false
   client.on('error', (error: Error & { code?: string }) => {
-    if (!isDown)
-      options.log.warn({ reason: error.code ?? error.name }, 'the session store cannot be reached')
+    if (!isDown) options.log.warn({ reason: error.code ?? error.name }, 'the session store cannot be reached')
     isDown = true
   })
   client.on('ready', () => {
