@@ -2,7 +2,12 @@
  * Asks upstreams over kept connections, HTTP/1.1, one request at a time on each.
  */
 import { connect, isIP } from 'node:net'
-import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+} from 'node:tls'
 import type { lookupPublic } from './public-host.ts'
 import {
   type AnswerHandler,
@@ -38,7 +43,7 @@ export type UpstreamClient = {
 
 export type UpstreamClientOptions = ConnectionLimits & {
   /** Authorities in place of the system's. */
-  ca?: string | readonly string[]
+  ca?: string | string[]
   lookup?: typeof lookupPublic
 }
 
@@ -47,6 +52,13 @@ const longestSweepMs = 1000
 const probeAfterMs = 60_000
 
 export function createUpstreamClient(options: UpstreamClientOptions): UpstreamClient {
+  const { ca, lookup } = options
+  // Authorities are read once: there are more than a hundred of them.
+  let secureContext: SecureContext | undefined
+  const trust = (): SecureContext => {
+    secureContext ??= createSecureContext(ca === undefined ? {} : { ca })
+    return secureContext
+  }
   const origins = new Map<string, Origin>()
   const connections = new Set<UpstreamConnection>()
 
@@ -64,14 +76,14 @@ export function createUpstreamClient(options: UpstreamClientOptions): UpstreamCl
     origin(name) {
       let origin = origins.get(name)
       if (!origin) {
-        origin = new Origin(name, options, connections)
+        origin = new Origin(name, options, connections, openerOf(name, trust, lookup))
         origins.set(name, origin)
       }
       return origin
     },
     close() {
       clearInterval(timer)
-      for (const connection of connections) connection.close()
+      for (const connection of connections) connection.fail('other')
     },
   }
 }
@@ -85,15 +97,14 @@ class Origin implements OriginConnections {
   readonly #all: Set<UpstreamConnection>
   /** The one used last is asked first, so that those too many grow old. */
   readonly #idle: UpstreamConnection[] = []
-  #session: Buffer | undefined
 
-  constructor(name: string, options: UpstreamClientOptions, all: Set<UpstreamConnection>) {
+  constructor(name: string, limits: ConnectionLimits, all: Set<UpstreamConnection>, socket: OpenSocket) {
     const url = new URL(name)
     this.#host = url.host
     this.#isTls = url.protocol === 'https:'
-    this.#limits = options
+    this.#limits = limits
     this.#all = all
-    this.#socket = this.#opener(url, options)
+    this.#socket = socket
   }
 
   ask(request: UpstreamRequest, handler: AnswerHandler, isFresh: boolean): UpstreamConnection | null {
@@ -121,29 +132,38 @@ class Origin implements OriginConnections {
     this.open++
     return connection
   }
+}
 
-  #opener({ hostname, port, protocol }: URL, { ca, lookup }: UpstreamClientOptions): OpenSocket {
-    const host = hostname.replace(/^\[(.*)\]$/, '$1')
-    const common = { host, ...(lookup && { lookup }), keepAlive: true, keepAliveInitialDelay: probeAfterMs }
-    return (buffer, onRead) => {
-      const onread = { buffer, callback: onRead }
-      if (protocol !== 'https:') return connect({ ...common, port: Number(port || 80), onread })
-      const tlsOptions: ConnectionOptions & { onread: typeof onread } = {
-        ...common,
-        port: Number(port || 443),
-        onread,
-        // RFC 6066 3: an address is no server name.
-        ...(isIP(host) === 0 && { servername: host }),
-        ALPNProtocols: ['http/1.1'],
-        ...(ca !== undefined && { ca: typeof ca === 'string' ? ca : [...ca] }),
-        ...(this.#session && { session: this.#session }),
-      }
-      const socket = connectTls(tlsOptions)
-      socket.on('session', (session) => {
-        this.#session = session
-      })
-      return socket
+/** What opens sockets to an origin. */
+function openerOf(
+  name: string,
+  trust: () => SecureContext,
+  lookup: typeof lookupPublic | undefined,
+): OpenSocket {
+  const { hostname, port, protocol } = new URL(name)
+  const host = hostname.replace(/^\[(.*)\]$/, '$1')
+  const common = { host, ...(lookup && { lookup }), keepAlive: true, keepAliveInitialDelay: probeAfterMs }
+  if (protocol !== 'https:') {
+    return (buffer, callback) =>
+      connect({ ...common, port: Number(port || 80), onread: { buffer, callback } })
+  }
+  let session: Buffer | undefined
+  return (buffer, callback) => {
+    const options: ConnectionOptions & { onread: object } = {
+      ...common,
+      port: Number(port || 443),
+      onread: { buffer, callback },
+      // RFC 6066 3: an address is no server name.
+      ...(isIP(host) === 0 && { servername: host }),
+      ALPNProtocols: ['http/1.1'],
+      secureContext: trust(),
+      ...(session && { session }),
     }
+    const socket = connectTls(options)
+    socket.on('session', (latest) => {
+      session = latest
+    })
+    return socket
   }
 }
 

@@ -73,9 +73,9 @@ export class UpstreamConnection implements AnswerTarget {
     this.#socket = open(readBuffer, (length) => this.#onRead(length))
     this.#socket.setNoDelay(true)
     this.#socket.once(isTls ? 'secureConnect' : 'connect', () => this.#onConnect())
-    this.#socket.once('error', (error) => this.#fail(reasonOf(error)))
+    this.#socket.on('error', (error) => this.fail(reasonOf(error)))
     this.#socket.once('end', () => this.#onUpstreamEnd())
-    this.#socket.once('close', () => this.#fail('reset'))
+    this.#socket.once('close', () => this.fail('reset'))
   }
 
   /** `text`: all of the request, in Latin-1. Only of a new connection, or one that was `freed`. */
@@ -127,9 +127,9 @@ export class UpstreamConnection implements AnswerTarget {
     }
     const { connectTimeoutMs, headTimeoutMs, bodyTimeoutMs } = this.#limits
     const elapsedMs = nowMs - this.#sinceMs
-    if (this.#phase === 'connect' && elapsedMs > connectTimeoutMs) this.#fail('timeout_connect')
-    else if (this.#phase === 'head' && elapsedMs > headTimeoutMs) this.#fail('timeout_first_byte')
-    else if (this.#phase === 'body' && elapsedMs > bodyTimeoutMs) this.#fail('timeout_body')
+    if (this.#phase === 'connect' && elapsedMs > connectTimeoutMs) this.fail('timeout_connect')
+    else if (this.#phase === 'head' && elapsedMs > headTimeoutMs) this.fail('timeout_first_byte')
+    else if (this.#phase === 'body' && elapsedMs > bodyTimeoutMs) this.fail('timeout_body')
     else if (this.#phase === 'drain' && elapsedMs > drainTimeoutMs) this.close()
     else if (this.#phase === 'idle' && elapsedMs > this.#keepAliveMs) this.close()
   }
@@ -160,7 +160,7 @@ export class UpstreamConnection implements AnswerTarget {
   }
 
   onMalformed(): void {
-    this.#fail('protocol')
+    this.fail('protocol')
   }
 
   #onConnect(): void {
@@ -186,11 +186,12 @@ export class UpstreamConnection implements AnswerTarget {
   }
 
   #onUpstreamEnd(): void {
-    if (!this.#reader.close()) this.#fail('reset')
+    if (!this.#reader.close()) this.fail('reset')
     else this.close()
   }
 
-  #fail(reason: UpstreamErrorReason): void {
+  /** Closes the connection, and tells whoever waits for an answer. */
+  fail(reason: UpstreamErrorReason): void {
     if (this.#phase === 'closed') return
     const handler = this.#handler
     this.close()
