@@ -2,8 +2,9 @@
  * Learns what an upstream challenges anonymous clients with, by asking it so, and remembers it for a while: it is
  * the same for everybody.
  */
+
+import type { AnswerFields } from './answer-head.ts'
 import { type Challenge, parseChallenge } from './challenge.ts'
-import { type AnswerFields, emptyFields, passDown } from './headers.ts'
 import { ownHeaders } from './manifest-fetch.ts'
 import type { UpstreamErrorReason } from './types.ts'
 import type { Sink, Upstreams } from './upstream.ts'
@@ -30,9 +31,7 @@ export function createChallengeSource(upstreams: Upstreams, now: () => number): 
   const ask = (upstream: number, repository: string, path: string): Promise<Learnt> =>
     new Promise((resolve) => {
       const sink: Sink = {
-        head(call, status, raw) {
-          const fields = emptyFields()
-          passDown(raw, fields)
+        head(call, { status, fields }) {
           resolve(judge(status, fields))
           call.abort()
         },
