@@ -5,7 +5,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startConfigured } from '../support/domains.ts'
-import { findGo } from '../support/go.ts'
+import { findGo, goMissing } from '../support/go.ts'
 import { startOlareg } from '../support/olareg.ts'
 import { temporaryFolder } from '../support/processes.ts'
 import { startWaybill, type Waybill } from '../support/waybill.ts'
@@ -13,19 +13,19 @@ import { compare, printDifferences, printTable, type Run } from './report.ts'
 import { type Renaming, startSplitter } from './splitter.ts'
 import { buildSuite, type Suite } from './suite.ts'
 
-const modes = ['open', 'token', 'renamed'] as const
+const modes = ['open', 'token', 'passthrough', 'renamed'] as const
 type Mode = (typeof modes)[number]
 
 const help = `Usage: make conformance SUITE=FOLDER [ARGS="options"]
 
-Runs the conformance suite of the OCI distribution specification four times: against a registry, and with Waybill
-before it in each mode. Reads go through Waybill, all else to the registry. Ends with 1 when a case passes against
-the registry and not through Waybill. Needs Go 1.24 or newer.
+Runs the conformance suite of the OCI distribution specification against a registry, and with Waybill before it in each
+mode. Reads go through Waybill, all else to the registry. Ends with 1 when a case passes against the registry and not
+through Waybill. Needs Go 1.24 or newer.
 
 SUITE is a checked-out folder: git clone --branch v1.1.1 https://github.com/opencontainers/distribution-spec
 
   --registry URL   one that runs and takes pushes from everybody, instead of olareg, which is built and started
-  --mode NAME      only this one, may be repeated: open (no tokens), token (the default of Waybill), renamed
+  --mode NAME      only this one, may be repeated: open, token, passthrough (the values of Waybill's \`auth\`), renamed
                    (token, and repositories that have another name at the registry)
   --reports DIR    keeps what the suite reports of each run
   --help           this text
@@ -121,7 +121,7 @@ async function main(): Promise<boolean> {
   }
   if (options.suite === '')
     throw new UsageError('SUITE is missing: a checked-out folder of opencontainers/distribution-spec')
-  if (findGo() === null) throw new UsageError('go is missing: install Go 1.24 or newer, https://go.dev/dl')
+  if (findGo() === null) throw new UsageError(goMissing)
   const suite = await buildSuite(options.suite, resolve(options.reports ?? temporaryFolder('reports')))
   const direct = await runDirectly(suite, options.registry)
   const runs: Run[] = []
