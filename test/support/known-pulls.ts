@@ -134,20 +134,49 @@ export function expectedEvent(pull: KnownPull): object {
   }
 }
 
-/** Both in one order: by client and repository, and each client pulled one image of a repository after another. */
+/**
+ * Both in one order: by client, repository, image and kind, then by time. Where two clients of a tool pulled the same at
+ * the same time, which event is whose cannot be told, and need not be.
+ */
 export function inOrder(events: readonly PackageEvent[], pulls: readonly KnownPull[]) {
-  const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+  const told = events.map((event) => ({
+    event,
+    key: [event.client.tool, event.repository, event.digest, event.kind].join(' '),
+    startedMs: Date.parse(event.started_at),
+  }))
+  const known = pulls.map((pull) => ({
+    pull,
+    key: [pull.client, pull.place.repository, pull.step.image.digest, kindOf(pull)].join(' '),
+    startedMs: pull.startedMs,
+  }))
   return {
-    events: events.toSorted((a, b) =>
-      byText(
-        `${a.client.tool} ${a.repository} ${a.started_at}`,
-        `${b.client.tool} ${b.repository} ${b.started_at}`,
-      ),
-    ),
-    pulls: pulls.toSorted(
-      (a, b) =>
-        byText(`${a.client} ${a.place.repository}`, `${b.client} ${b.place.repository}`) ||
-        a.startedMs - b.startedMs,
-    ),
+    events: told.sort(byKeyAndTime).map(({ event }) => event),
+    pulls: known.sort(byKeyAndTime).map(({ pull }) => pull),
   }
+}
+
+type Keyed = { key: string; startedMs: number }
+
+function byKeyAndTime(a: Keyed, b: Keyed): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1
+  return a.startedMs - b.startedMs
+}
+
+/** Events that no pull can have made, by their times; both `inOrder`. */
+export function timesWithoutPull(events: readonly PackageEvent[], pulls: readonly KnownPull[]): string[] {
+  return events.flatMap(({ started_at, ended_at, duration_ms, client, repository, digest }) => {
+    const [from, to] = [Date.parse(started_at), Date.parse(ended_at)]
+    const fits = pulls.some(
+      (pull) =>
+        pull.client === client.tool &&
+        pull.place.repository === repository &&
+        pull.step.image.digest === digest &&
+        // Times are rounded to milliseconds.
+        from >= pull.startedMs - 1 &&
+        to <= pull.endedMs + 1,
+    )
+    return fits && to - from === duration_ms
+      ? []
+      : [`${client.tool} ${repository}: ${started_at} ${ended_at}`]
+  })
 }
