@@ -4,6 +4,7 @@
 import { rootCertificates } from 'node:tls'
 import { Agent, Pool } from 'undici'
 import type { Config } from '../config/types.ts'
+import { connectorWithoutSteps } from './interim-answers.ts'
 import { lookupPublic } from './public-host.ts'
 import { type AuthProblem, createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
 import { createUpstreamHealth, type UpstreamHealth } from './upstream-health.ts'
@@ -68,12 +69,12 @@ export function createUpstreamPools(
     if (!agent) {
       agent = new Agent({
         ...options,
-        connect: {
+        connect: connectorWithoutSteps({
           ...connect,
           ...(!anywhere && { lookup: lookupPublic }),
           // Its storage may be one's own as well, or a public one.
           ...(ca !== null && { ca: [...rootCertificates, ca] }),
-        },
+        }),
       })
       follows.set(key, agent)
     }
@@ -85,7 +86,10 @@ export function createUpstreamPools(
     let found = pools.get(key)
     if (!found) {
       found = {
-        pool: new Pool(origin, { ...options, connect: ca === null ? connect : { ...connect, ca } }),
+        pool: new Pool(origin, {
+          ...options,
+          connect: connectorWithoutSteps(ca === null ? connect : { ...connect, ca }),
+        }),
         follow: followOf(origin, ca),
         inFlight: 0,
       }

@@ -21,6 +21,8 @@ export type Answer = {
   breakAt?: { bytes: number; how: 'close' | 'reset' }
   /** Sent instead of all else, byte for byte; then the connection closes. */
   raw?: string | Uint8Array
+  /** The same, and the connection stays. */
+  rawKept?: string | Uint8Array
 }
 
 export type Seen = {
@@ -73,6 +75,10 @@ function end(response: ServerResponse, socket: Socket, how: 'close' | 'reset'): 
 async function send(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
   const { socket } = request
   await answer.headAfter
+  if (answer.rawKept !== undefined) {
+    socket.write(answer.rawKept)
+    return
+  }
   if (answer.raw !== undefined) {
     socket.end(answer.raw)
     return
