@@ -13,6 +13,8 @@ const blob = `sha256:${'b'.repeat(64)}`
 const path = `/v2/app/blobs/${blob}`
 const get = (target = path): string => `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`
 const mebi = 1024 * 1024
+/** More than all buffers hold. */
+const large = randomBytes(64 * mebi)
 
 let upstream: FaultUpstream
 const fronts: TestFront[] = []
@@ -67,7 +69,39 @@ function readSlowly(port: number, target: string, rate: number, wanted: number):
   })
 }
 
+// They wait, and little else: the runner's five at once would wait one after another.
+vi.setConfig({ maxConcurrency: 16 })
+
 describe.concurrent('slow peers, all at once as they take real time', () => {
+  // The longest ones first.
+  test('B06 an upstream that falls silent in its body is cut off after a minute at most', {
+    timeout: 100_000,
+  }, async () => {
+    const gate = createGate()
+    const target = `/v2/silent/blobs/${blob}`
+    upstream.answer(target, { body: randomBytes(1000), bytesFirst: 500, bodyAfter: gate.opened })
+    const slow = await front()
+    const { closed, statuses, tookMs } = await speak(slow.port, get(target), { timeoutMs: 80_000 })
+    expect([closed, statuses]).toEqual([true, [200]])
+    expect(tookMs).toBeLessThan(75_000)
+    expect(slow.records[0]).toMatchObject({ aborted: true, bytesSent: 500 })
+    gate.release()
+  })
+
+  test.each([10, 20, 50, 100, 200])(
+    'B02 at %i KB/s with more than all buffers hold it goes on, too',
+    { timeout: 120_000 },
+    async (rate) => {
+      const slow = await front()
+      const target = `/v2/slow${rate}/blobs/${blob}`
+      upstream.answer(target, { body: large })
+      // Not to its end: for six times as long as uWebSockets.js gives a write.
+      const seconds = 65
+      const { closed, bytes } = await readSlowly(slow.port, target, rate * 1000, rate * 1000 * seconds)
+      expect([closed, bytes >= rate * 1000 * seconds]).toEqual([false, true])
+    },
+  )
+
   test('B01 two hundred slow readers of 1 GiB cost little memory, and their upstream waits', {
     timeout: 120_000,
   }, async () => {
@@ -115,36 +149,14 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     server.close()
   })
 
-  const bodies = new Map<number, Buffer>()
-  const bodyOf = (size: number): Buffer => {
-    const known = bodies.get(size) ?? randomBytes(size)
-    bodies.set(size, known)
-    return known
-  }
-
   test('B02 a client at 5 KB/s downloads 200 KB whole', { timeout: 90_000 }, async () => {
     const slow = await front()
     const target = `/v2/slow/blobs/${blob}`
-    upstream.answer(target, { body: bodyOf(200_000) })
+    upstream.answer(target, { body: large.subarray(0, 200_000) })
     const { bytes } = await readSlowly(slow.port, target, 5000, 200_000)
     expect(bytes).toBeGreaterThanOrEqual(200_000)
     await vi.waitFor(() => expect(slow.records.at(-1)).toMatchObject({ bytesSent: 200_000, aborted: false }))
   })
-
-  test.each([10, 20, 50, 100, 200])(
-    'B02 at %i KB/s with more than all buffers hold it goes on, too',
-    { timeout: 120_000 },
-    async (rate) => {
-      const slow = await front()
-      const target = `/v2/slow${rate}/blobs/${blob}`
-      const body = bodyOf(64 * mebi)
-      upstream.answer(target, { body })
-      // Not to its end: for six times as long as uWebSockets.js gives a write.
-      const seconds = 65
-      const { closed, bytes } = await readSlowly(slow.port, target, rate * 1000, rate * 1000 * seconds)
-      expect([closed, bytes >= rate * 1000 * seconds]).toEqual([false, true])
-    },
-  )
 
   test.each([
     ['B02 a client below the least rate', 20],
@@ -153,7 +165,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     const minRateBytes = 512 * 1024
     const slow = await front({ limits: { minRateBytes } })
     const target = `/v2/cut${rate}/blobs/${blob}`
-    upstream.answer(target, { body: bodyOf(64 * mebi) })
+    upstream.answer(target, { body: large })
     void readSlowly(slow.port, target, rate * 1000, Number.POSITIVE_INFINITY)
     await vi.waitFor(() => expect(slow.records).toHaveLength(1), { timeout: 60_000, interval: 100 })
     const [record] = slow.records
@@ -167,9 +179,9 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
   test('B03 a whole answer that nobody reads leaves nothing behind', { timeout: 60_000 }, async () => {
     const slow = await front()
     const target = `/v2/unread/blobs/${blob}`
-    upstream.answer(target, { body: bodyOf(1000) })
+    upstream.answer(target, { body: large.subarray(0, 1000) })
     const socket = connect(slow.port, '127.0.0.1', () => socket.write(get(target)))
-    await vi.waitFor(() => expect(slow.records).toHaveLength(1))
+    await vi.waitFor(() => expect(slow.records).toHaveLength(1), { timeout: 10_000 })
     expect(slow.proxy.active()).toBe(0)
     socket.destroy()
   })
@@ -264,7 +276,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
       )
       for (const { statuses, tookMs } of outcomes) {
         expect(statuses).toEqual([504])
-        expect(tookMs).toBeLessThan(8000)
+        expect(tookMs).toBeLessThan(10_000)
       }
       expect(slow.proxy.active()).toBe(0)
       hanging.stop()
@@ -290,17 +302,6 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
       gate.release()
       await realm.stop()
     })
-    test('falls silent in its body: cut off after a minute at most', { timeout: 100_000 }, async () => {
-      const gate = createGate()
-      const target = `/v2/silent/blobs/${blob}`
-      upstream.answer(target, { body: randomBytes(1000), bytesFirst: 500, bodyAfter: gate.opened })
-      const slow = await front()
-      const { closed, statuses, tookMs } = await speak(slow.port, get(target), { timeoutMs: 80_000 })
-      expect([closed, statuses]).toEqual([true, [200]])
-      expect(tookMs).toBeLessThan(70_000)
-      expect(slow.records[0]).toMatchObject({ aborted: true, bytesSent: 500 })
-      gate.release()
-    })
     test('takes longer than a request may: cut off', { timeout: 40_000 }, async () => {
       const target = `/v2/endless/blobs/${blob}`
       const endless = await raw((socket) => {
@@ -322,7 +323,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     async (how) => {
       const slow = await front({ limits: { minRateBytes: 64 * 1024 } })
       const target = `/v2/dead${how}/blobs/${blob}`
-      upstream.answer(target, { body: bodyOf(64 * mebi), breakAt: { bytes: 40 * mebi, how } })
+      upstream.answer(target, { body: large, breakAt: { bytes: 40 * mebi, how } })
       const socket = connect(slow.port, '127.0.0.1', () => socket.write(get(target)))
       socket.on('error', () => undefined)
       await vi.waitFor(() => expect(slow.records).toHaveLength(1), { timeout: 60_000, interval: 100 })

@@ -84,7 +84,8 @@ async function send(request: IncomingMessage, response: ServerResponse, answer: 
     return
   }
   if (answer.breakAt && answer.breakAt.bytes < 0) return end(response, socket, answer.breakAt.how)
-  const body = Buffer.from(answer.body ?? '')
+  // Not a copy: bodies are large, and many answers may wait at once.
+  const body = typeof answer.body === 'object' ? answer.body : Buffer.from(answer.body ?? '')
   const status = answer.status ?? 200
   const withLength = status >= 200 && status !== 204 && status !== 304
   const headers = { ...(withLength && { 'Content-Length': String(body.length) }), ...answer.headers }
