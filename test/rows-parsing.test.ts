@@ -234,6 +234,25 @@ test.each(named(otherForms.filter(({ name }) => !silent.has(name))))(
   async (_name, request) => expectRefused(request, [505]),
 )
 
+test.each([
+  ['nginx', 200],
+  ['haproxy', 505],
+])('P12 the absolute form and HTTP/1.0 by way of %s: %i', async (kind, status) => {
+  const balancer =
+    kind === 'haproxy'
+      ? await startHaproxy({ backends: [`127.0.0.1:${front.port}`] })
+      : await startNginx(
+          `location / { proxy_pass http://127.0.0.1:${front.port}; proxy_http_version 1.1; proxy_set_header Connection ""; }`,
+        )
+  const path = '/v2/app/tags/list'
+  for (const line of [`GET http://a${path} HTTP/1.1`, `GET ${path} HTTP/1.0`]) {
+    const bytes = `${line}\r\nHost: a\r\nConnection: close\r\n\r\n`
+    const { statuses } = await speak(Number(balancer.host.split(':')[1]), bytes)
+    expect([line, statuses]).toEqual([line, [status]])
+  }
+  await balancer.stop()
+})
+
 test.each(named(badLines.filter(({ name }) => !silent.has(name))))('P13 %s', async (_name, request) =>
   expectRefused(request),
 )
