@@ -247,7 +247,7 @@ describe.runIf(asRoot)('R11 a pull over a line that breaks every 8 MiB is whole'
     await front.stop()
   })
 
-  // Debian's have containers/image before 5.24, which gives a layer up at the first break, of the registry's own line too.
+  // Debian 12's give a layer up at the first break, on a line to the registry itself as well.
   test.concurrent.each(['podman', 'buildah', 'skopeo'] as const)(
     '%s, which asks for no part of a layer: it says so, as it does of the registry itself',
     { timeout: 120_000 },
