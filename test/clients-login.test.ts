@@ -127,8 +127,9 @@ describe.runIf(asRoot)('docker login and its like', () => {
     })
   }
 
-  test.concurrent.each(tools)('%s', async (tool) => {
+  test.concurrent.for(tools)('%s', async (tool, { onTestFinished }) => {
     const client = await starts[tool]()
+    onTestFinished(client.stop)
     const secret = `${hosts.passthrough}/private-${tool}:1.0`
     expect(await client.pull(secret)).toMatchObject(refused)
     const wrong = await client.login(hosts.passthrough, 'robot', 'sesame')
@@ -165,11 +166,11 @@ describe.runIf(asRoot)('docker login and its like', () => {
     // Where nothing is asked for, any are right.
     expect(await client.login(hosts.open, 'robot', 'sesame')).toMatchObject(ok)
     expect(await client.pull(`${hosts.open}/public-${tool}:1.0`)).toMatchObject(ok)
-    await client.stop()
   })
 
-  test.concurrent('containerd, which is told them with each pull', async () => {
+  test.concurrent('containerd, which is told them with each pull', async ({ onTestFinished }) => {
     const containerd = await startContainerd()
+    onTestFinished(containerd.stop)
     const pull = (host: string, name: string, args: readonly string[]) =>
       containerd.pull(`${host}/${name}-containerd:1.0`, { plainHttp: true, args })
     expect(await pull(hosts.passthrough, 'private', [])).toMatchObject(refused)
@@ -178,7 +179,6 @@ describe.runIf(asRoot)('docker login and its like', () => {
     await expectPulled('containerd', 1)
     expect(await pull(hosts.token, 'public', ['--user', `robot:${password}`])).toMatchObject(refused)
     expect(await pull(hosts.token, 'public', [])).toMatchObject(ok)
-    await containerd.stop()
   })
 
   test('what they logged in with is nowhere', async () => {

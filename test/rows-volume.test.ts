@@ -231,32 +231,43 @@ describe.runIf(asRoot)('R11 a pull over a line that breaks every 8 MiB is whole'
     return layers.every(({ digest }, at) => arrived.has(digest) || arrived.has(diffIds[at] ?? ''))
   }
 
-  test.concurrent.each(['docker', 'containerd'] as const)('%s', { timeout: 120_000 }, async (name) => {
-    const front = await startFront({ upstream: registry.url, blobs: 'stream' })
-    const cutter = await startCutter(front.port, 8 * mebi)
-    const client = await startClient(name, { plain: [cutter.host] })
-    const pulled = await pullOver(client, cutter)
-    expect(pulled, pulled.stderr).toMatchObject({ code: 0 })
-    expect(await whole(client, `${cutter.host}/team/app:1.0`)).toBe(true)
-    // Two of each layer, and each goes on where the one before it broke off.
-    const parts = front.records.filter(({ class: kind, status }) => kind === 'blob' && status === 206)
-    expect([cutter.cuts() >= 4, parts.length >= 4]).toEqual([true, true])
-    expect(parts.filter(({ range }) => !/^bytes=[1-9]\d*-$/.test(range))).toEqual([])
-    await client.stop()
-    cutter.stop()
-    await front.stop()
-  })
+  test.concurrent.for(['docker', 'containerd'] as const)(
+    '%s',
+    { timeout: 120_000 },
+    async (name, { onTestFinished }) => {
+      const front = await startFront({ upstream: registry.url, blobs: 'stream' })
+      const cutter = await startCutter(front.port, 8 * mebi)
+      const client = await startClient(name, { plain: [cutter.host] })
+      onTestFinished(async () => {
+        await client.stop()
+        cutter.stop()
+        await front.stop()
+      })
+      const pulled = await pullOver(client, cutter)
+      expect(pulled, pulled.stderr).toMatchObject({ code: 0 })
+      expect(await whole(client, `${cutter.host}/team/app:1.0`)).toBe(true)
+      // Two of each layer, and each goes on where the one before it broke off.
+      const parts = front.records.filter(({ class: kind, status }) => kind === 'blob' && status === 206)
+      expect([cutter.cuts() >= 4, parts.length >= 4]).toEqual([true, true])
+      expect(parts.filter(({ range }) => !/^bytes=[1-9]\d*-$/.test(range))).toEqual([])
+    },
+  )
 
   // Debian 12's give a layer up at the first break, on a line to the registry itself as well.
-  test.concurrent.each(['podman', 'buildah', 'skopeo'] as const)(
+  test.concurrent.for(['podman', 'buildah', 'skopeo'] as const)(
     '%s, which asks for no part of a layer: it says so, as it does of the registry itself',
     { timeout: 120_000 },
-    async (name) => {
+    async (name, { onTestFinished }) => {
       const front = await startFront({ upstream: registry.url, blobs: 'stream' })
       const direct = await startCutter(Number(registry.host.split(':')[1]), 8 * mebi)
       const cutter = await startCutter(front.port, 8 * mebi)
       const steady = `127.0.0.1:${front.port}`
       const client = await startClient(name, { plain: [direct.host, cutter.host, steady] })
+      onTestFinished(async () => {
+        await client.stop()
+        for (const each of [direct, cutter]) each.stop()
+        await front.stop()
+      })
       for (const each of [direct, cutter]) {
         const pulled = await pullOver(client, each)
         expect([pulled.code === 0, /unexpected EOF/.test(pulled.stderr), each.cuts() > 0]).toEqual([
@@ -266,9 +277,6 @@ describe.runIf(asRoot)('R11 a pull over a line that breaks every 8 MiB is whole'
       expect(front.records.some(({ aborted, class: kind }) => aborted && kind === 'blob')).toBe(true)
       expect(await client.pull(`${steady}/team/app:1.0`)).toMatchObject({ code: 0 })
       expect(await whole(client, `${steady}/team/app:1.0`)).toBe(true)
-      await client.stop()
-      for (const each of [direct, cutter]) each.stop()
-      await front.stop()
     },
   )
 })
