@@ -162,19 +162,26 @@ function byKeyAndTime(a: Keyed, b: Keyed): number {
   return a.startedMs - b.startedMs
 }
 
-/** Events that no pull can have made, by their times; both `inOrder`. */
+/**
+ * Events that no pull can have made, by their times. Of two containerds that want the same image behind one address the
+ * HEAD of one and the GETs of the other may become one event: each takes a token for either, and nothing else tells
+ * them apart (docs/sessions.md). So such an event begins within one of their pulls and ends within another.
+ */
 export function timesWithoutPull(events: readonly PackageEvent[], pulls: readonly KnownPull[]): string[] {
   return events.flatMap(({ started_at, ended_at, duration_ms, client, repository, digest }) => {
     const [from, to] = [Date.parse(started_at), Date.parse(ended_at)]
-    const fits = pulls.some(
+    const same = pulls.filter(
       (pull) =>
         pull.client === client.tool &&
         pull.place.repository === repository &&
-        pull.step.image.digest === digest &&
-        // Times are rounded to milliseconds.
-        from >= pull.startedMs - 1 &&
-        to <= pull.endedMs + 1,
+        pull.step.image.digest === digest,
     )
+    // Times are rounded to milliseconds.
+    const within = (pull: KnownPull, ms: number) => ms >= pull.startedMs - 1 && ms <= pull.endedMs + 1
+    const fits =
+      client.tool === 'containerd'
+        ? same.some((pull) => within(pull, from)) && same.some((pull) => within(pull, to))
+        : same.some((pull) => within(pull, from) && within(pull, to))
     return fits && to - from === duration_ms
       ? []
       : [`${client.tool} ${repository}: ${started_at} ${ended_at}`]
