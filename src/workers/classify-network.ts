@@ -2,14 +2,8 @@
  * What kind of network an address is in, and which company is behind it: rules in a fixed order, so that the
  * answer can be explained. A company is named only where nothing says that it merely sells access or machines.
  */
-import {
-  knownCompanies,
-  knownNetworks,
-  looksLikeCompany,
-  type NetworkType,
-  normaliseName,
-  typeOfName,
-} from '../geo/networks.ts'
+import { isPlainlyCompany, looksLikeCompany, normaliseName, typeOfName } from '../geo/network-names.ts'
+import { knownCompanies, knownNetworks, type NetworkType } from '../geo/networks.ts'
 import type { Company, Network } from '../record/events.ts'
 import type { NetworkFacts } from './geo-fields.ts'
 
@@ -93,6 +87,11 @@ function typeSaidBy(facts: NetworkFacts): NetworkType | null {
   return facts.isMobile ? 'mobile' : null
 }
 
+/** As a whole word: Rochester is not Roche. */
+function startsWith(name: string, start: string): boolean {
+  return name.startsWith(start) && (start.endsWith(' ') || !/^[\p{L}\p{N}]/u.test(name.slice(start.length)))
+}
+
 /** The company that an autonomous system of its own belongs to. */
 function ownerOf({ asn, owner, ownerDomain, isLarge }: NetworkFacts): Company {
   const known = knownNetworks.get(asn ?? 0)
@@ -101,12 +100,10 @@ function ownerOf({ asn, owner, ownerDomain, isLarge }: NetworkFacts): Company {
     return type === 'business' ? { name, domain, confidence: 'high', source: 'table' } : null
   }
   if (owner === null) return null
-  const plain = `${normaliseName(owner).toLowerCase()} `
-  const company = knownCompanies.find(
-    ({ start }) => plain.startsWith(start) || owner.toLowerCase().startsWith(start),
-  )
+  const names = [`${normaliseName(owner)} `, owner].map((name) => name.toLowerCase())
+  const company = knownCompanies.find(({ start }) => names.some((name) => startsWith(name, start)))
   if (company) return { name: company.name, domain: company.domain, confidence: 'medium', source: 'name' }
-  if (isLarge || !looksLikeCompany(owner)) return null
+  if (isLarge || !isPlainlyCompany(owner)) return null
   return { name: normaliseName(owner), domain: cleanDomain(ownerDomain), confidence: 'low', source: 'asn' }
 }
 
@@ -138,8 +135,9 @@ function judge({ isSpecial, facts, cloud, override }: NetworkEvidence): Judgemen
   // 5. to 8.: the name, the size, and what is left.
   if (facts.owner === null) return { type: null, company: null }
   const company = ownerOf(facts)
-  if (company !== null && company.source === 'name') return { type: 'business', company }
   const named = typeOfName(normaliseName(facts.owner))
+  // A known company may sell communications; what teaches is named after one.
+  if (company?.source === 'name' && named !== 'education') return { type: 'business', company }
   if (named !== null && named !== 'business') return { type: named, company: null }
   if (facts.isLarge) return { type: 'isp', company: null }
   return { type: 'business', company }
