@@ -106,6 +106,8 @@ test.each([
   ['DSLAM WAN Allocation', null, null],
   ['Athena Broadband', null, null],
   ['Bredband2', null, null],
+  ['Bredband2 Customers Ltd', null, null],
+  ['Examplelink', null, null],
 ])('behind a provider: %s', (organization, name, confidence) => {
   const { company } = classify({ ...asn(29518, 'Bredband2 AB'), isp: 'Bredband2 AB', organization })
   expect([company?.name ?? null, company?.confidence ?? null]).toEqual([name, confidence])
@@ -143,6 +145,14 @@ test.each([
   ['  TELE2  ', 'TELE2'],
   ['Inc', 'Inc'],
 ])('%s is normalised', (text, name) => expect(normaliseName(text)).toBe(name))
+
+test.each([
+  ['Example', null],
+  ['Examplenet Ltd', null],
+  ['Example Bank', 'low'],
+])('an organisation that nobody connects may be a provider itself: %s', (organization, confidence) => {
+  expect(classify({ organization }).company?.confidence ?? null).toBe(confidence)
+})
 
 // Names of the kinds that networks of small providers have, by what a list of all networks showed to be mistaken.
 test.each([

@@ -69,16 +69,25 @@ function userOf(facts: NetworkFacts, said: NetworkType | null): Company {
   const { organization, isp, owner } = facts
   if (organization === null) return null
   const name = normaliseName(organization)
-  const isProvider = [isp, owner].some((other) => other !== null && normaliseName(other) === name)
-  if (isProvider && said !== 'business') return null
-  const kind = typeOfName(name)
-  if (kind !== null && kind !== 'business' && said !== 'business') return null
-  const domain = cleanDomain(facts.organizationDomain)
-  const found = { name, domain, source: 'database' }
+  const found = { name, domain: cleanDomain(facts.organizationDomain), source: 'database' }
   if (said === 'business') return { ...found, confidence: 'high' }
+  const kind = typeOfName(name)
+  if (kind !== null && kind !== 'business') return null
+  const providers = [isp, owner].filter((other) => other !== null)
+  // Whom nobody connects may be who connects the others.
+  if (providers.length === 0) return isPlainlyCompany(organization) ? { ...found, confidence: 'low' } : null
+  if (providers.some((provider) => firstWord(provider) === firstWord(organization))) return null
   if (looksLikeCompany(organization)) return { ...found, confidence: 'medium' }
-  return /^[A-Z][A-Za-z0-9&-]{2,}$/.test(name) ? { ...found, confidence: 'low' } : null
+  return isOneWord.test(name) && !providerPart.test(name) ? { ...found, confidence: 'low' } : null
 }
+
+const firstWord = (text: string): string => /^[^\s,.-]*/.exec(normaliseName(text).toLowerCase())![0]
+
+/** Of several words and without a legal form it may be the name of a person. */
+const isOneWord = /^[A-Z][A-Za-z0-9&-]{2,}$/
+
+/** In one word those of which carriers' names are made are no words by themselves. */
+const providerPart = /net|dsl|broad|mobil|inter|link|host|tel|com$|cel$|line|serv|isp|data|web|wifi|nap$/i
 
 function typeSaidBy(facts: NetworkFacts): NetworkType | null {
   const said = userTypes[facts.userType ?? '']
