@@ -102,7 +102,7 @@ function startsWith(name: string, start: string): boolean {
 }
 
 /** The company that an autonomous system of its own belongs to. */
-function ownerOf({ asn, owner, ownerDomain, isLarge }: NetworkFacts): Company {
+function ownerOf({ asn, owner, ownerDomain, ownerType, isLarge }: NetworkFacts): Company {
   const known = knownNetworks.get(asn ?? 0)
   if (known !== undefined) {
     const { name, domain, type } = known
@@ -112,7 +112,18 @@ function ownerOf({ asn, owner, ownerDomain, isLarge }: NetworkFacts): Company {
   const names = [`${normaliseName(owner)} `, owner].map((name) => name.toLowerCase())
   const company = knownCompanies.find(({ start }) => names.some((name) => startsWith(name, start)))
   if (company) return { name: company.name, domain: company.domain, confidence: 'medium', source: 'name' }
-  if (isLarge || !isPlainlyCompany(owner)) return null
+  if (isLarge) return null
+  if (ownerType === 'business') {
+    const kind = typeOfName(normaliseName(owner))
+    if (kind !== null && kind !== 'business') return null
+    return {
+      name: normaliseName(owner),
+      domain: cleanDomain(ownerDomain),
+      confidence: 'medium',
+      source: 'database',
+    }
+  }
+  if (!isPlainlyCompany(owner)) return null
   return { name: normaliseName(owner), domain: cleanDomain(ownerDomain), confidence: 'low', source: 'asn' }
 }
 
@@ -134,8 +145,10 @@ function judge({ isSpecial, facts, cloud, override }: NetworkEvidence): Judgemen
   const said = typeSaidBy(facts)
   const user = said === null || said === 'business' ? userOf(facts, said) : null
   if (user !== null) return { type: 'business', company: user }
-  if (said === 'business') return { type: said, company: ownerOf(facts) }
-  if (said !== null) return { type: said, company: null }
+  // What owns a network may connect others: it counts after what is said of these.
+  const told = said ?? userTypes[facts.ownerType ?? ''] ?? null
+  if (told === 'business') return { type: told, company: ownerOf(facts) }
+  if (told !== null) return { type: told, company: null }
   const line = connectionTypes[facts.connectionType ?? ''] ?? null
   // How somebody is connected says more than the name of who connects them, and less than that it is a school.
   if (line !== null && (known === null || known === 'isp' || known === 'mobile'))
@@ -177,6 +190,7 @@ const noFacts: NetworkFacts = {
   organizationDomain: null,
   isp: null,
   userType: null,
+  ownerType: null,
   connectionType: null,
   isMobile: false,
   isHosting: false,
@@ -194,6 +208,7 @@ export function mergeFacts(all: readonly NetworkFacts[]): NetworkFacts {
     merged.organizationDomain ??= facts.organizationDomain
     merged.isp ??= facts.isp
     merged.userType ??= facts.userType
+    merged.ownerType ??= facts.ownerType
     merged.connectionType ??= facts.connectionType
     merged.isMobile ||= facts.isMobile
     merged.isHosting ||= facts.isHosting
