@@ -1,8 +1,11 @@
-/** A pull over the change of the pseudonyms' keys: one client and one session, where nothing but the client's id tells. */
+/**
+ * A pull over the change of the pseudonyms' keys: one client, one session and one event, where nothing but the client's
+ * id tells; and when it has fallen idle, another client.
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readRequestEvents } from './support/embedded-events.ts'
+import { readPackageEvents, readRequestEvents } from './support/embedded-events.ts'
 import { startOneManifest } from './support/fault-scene.ts'
 import type { FaultUpstream } from './support/fault-upstream.ts'
 import { send } from './support/http-client.ts'
@@ -15,13 +18,15 @@ const hourMs = 3_600_000
 const startMs = 20_000
 /** Less than the idle time of sessions, within which a client must have been seen before the turn. */
 const leadMs = 3000
+/** The hour of a time, as epochs of an hour are named. */
+const epochOf = (time: string | undefined): string | undefined => time?.slice(0, 13)
 let upstream: FaultUpstream
 beforeAll(async () => {
   upstream = await startOneManifest()
 })
 afterAll(() => upstream.stop())
 
-test('without tokens, over the turn of the hour', { timeout: 60_000 }, async () => {
+test('without tokens, over the turn of the hour', { timeout: 90_000 }, async () => {
   const clock = join(temporaryFolder('clock'), 'ahead')
   const aheadMs = Math.ceil(Date.now() / hourMs) * hourMs - Date.now() - startMs
   writeFileSync(clock, String(aheadMs))
@@ -58,5 +63,34 @@ test('without tokens, over the turn of the hour', { timeout: 60_000 }, async () 
     client: first?.client,
     privacy: first?.privacy,
   })
+  // One event of the pull that began before the turn and ended after it, and one of the other client.
+  const published = () => readPackageEvents(waybill.data)
+  await expect.poll(() => published().length, { timeout: 30_000 }).toBe(2)
+  const pull = published().find(({ client }) => client.id === first?.client.id)
+  expect(pull).toMatchObject({
+    type: 'pull',
+    session_ids: [first?.session_id],
+    session_method: 'client',
+    started_at: first?.time,
+    requests: 2,
+    manifest_heads: 1,
+    manifest_gets: 1,
+    client: { endpoint_id: first?.client.endpoint_id },
+    privacy: first?.privacy,
+  })
+  expect(epochOf(pull?.ended_at)).toBe(other?.privacy.key_epoch)
+  expect(epochOf(pull?.started_at)).toBe(first?.privacy.key_epoch)
+  expect(published().find(({ client }) => client.id === other?.client.id)).toMatchObject({
+    type: 'pull',
+    requests: 1,
+    privacy: other?.privacy,
+  })
+
+  // Its session has ended: from now on it is under the new key as everybody.
+  await ask('192.0.2.7', 'GET')
+  await expect.poll(() => published().length, { timeout: 30_000 }).toBe(3)
+  const again = published().at(-1)
+  expect(again?.privacy).toEqual(other?.privacy)
+  expect(published().filter(({ client }) => client.endpoint_id === again?.client.endpoint_id)).toHaveLength(1)
   expect(await waybill.stop()).toBe(0)
 })
