@@ -309,17 +309,21 @@ test('what the operator says counts before all databases, the narrowest range fi
 test.each([
   [
     '81.2.69.160/24,Example',
-    'line 1: "81.2.69.160/24": expected a range like 203.0.113.0/24 or 2001:db8::/32',
+    'line 1, column 1: "81.2.69.160/24": expected a range like 203.0.113.0/24 or 2001:db8::/32',
   ],
-  ['# x\n\n192.0.2.0/24,A,not a domain', 'line 3: "not a domain": expected a domain like example.com'],
+  [
+    '# x\n\n192.0.2.0/24,A,not a domain',
+    'line 3, column 16: "not a domain": expected a domain like example.com',
+  ],
   [
     '192.0.2.0/24,A,,cloud',
-    'line 1: "cloud": expected a type of business, isp, hosting, education, government, mobile, cdn, private',
+    'line 1, column 17: "cloud": expected a type of business, isp, hosting, education, government, mobile, cdn, private',
   ],
-  ['192.0.2.0/24', 'line 1: says neither a company nor a type'],
-  ['192.0.2.0/24,"A', 'line 1: a quote is not closed'],
-  ['192.0.2.0/24,A\n192.0.2.0/24,B', 'line 2: the same range as line 1'],
-  ['192.0.2.0/24,A,a.example,business,x', 'line 1: 5 fields; expected range,company,domain,type'],
+  ['192.0.2.0/24', 'line 1, column 13: "": expected a company, or a type in the fourth field'],
+  ['192.0.2.0/24, "A, Inc.", a_b, isp', 'line 1, column 26: "a_b": expected a domain like example.com'],
+  ['192.0.2.0/24,"A', 'line 1, column 14: a quote that is not closed, or stands within a field'],
+  ['192.0.2.0/24,A\n192.0.2.0/24,B', 'line 2, column 1: the same range as line 1'],
+  ['192.0.2.0/24,A,a.example,business,x', 'line 1, column 35: 5 fields; expected range,company,domain,type'],
 ])('the list %j is refused with its line', (text, problem) => {
   expect(compileOverrides(text, 0)).toEqual({ problems: [problem] })
 })
