@@ -124,15 +124,34 @@ function createRecordFinder({ sab, ipVersion }: GeoDatabase): Finder {
   const reader = new Reader<Response>(bytes, { cache: createRecordCache() })
   const { nodeCount, recordSize, ipVersion: inFile } = reader.metadata
   const findNumber = createTreeFinder(bytes, { nodeCount, recordSize, ipVersion: inFile })
+  const base = new Uint8Array(new ArrayBuffer(16))
+
+  /** The first address of the same record: readers take text, which would stay in the heap for a while. */
+  function baseOf(address: Uint8Array): Uint8Array {
+    base.set(address)
+    const number = findNumber(address)
+    for (let bit = 127; bit >= (isMappedIpv4(address) ? 96 : 0); bit--) {
+      const place = bit >> 3
+      const before = base[place]!
+      base[place] = before & ~(0x80 >> (bit & 7))
+      if (findNumber(base) === number) continue
+      base[place] = before
+      break
+    }
+    return base
+  }
+
   return {
     find: (address) => (ipVersion === 4 && !isMappedIpv4(address) ? 0 : findNumber(address)),
     read(address) {
       try {
-        return reader.get(formatAddress(address))
+        return reader.get(formatAddress(baseOf(address)))
       } catch {
         // What was thrown can hold anything of a damaged file; it is counted and forgotten.
         failures++
         return null
+      } finally {
+        base.fill(0)
       }
     },
     table: null,
