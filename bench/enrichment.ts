@@ -119,6 +119,7 @@ function createBareReader({ sab }: GeoDatabase): Reader<Response> {
 export const run: Bench = async (report, { rounds, roundMs }) => {
   const city = await load('GeoLite2-City-Test')
   const asn = await load('GeoLite2-ASN-Test')
+  const company = await load('GeoIP2-ISP-Test')
   const networks: object[] = JSON.parse(readFileSync(new URL('GeoLite2-City-Test.json', folder), 'utf8'))
   const keyring = await createKeyring({ now: Date.now })
   const keys = createKeyReader(keyring.memory)
@@ -127,7 +128,7 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
     upstreams: [{ host: 'registry.example.test' }],
     node: 'bench',
     parseUserAgent: createUserAgentParser(),
-    geo: createGeoLookup({ city, asn, detail: 'city' }),
+    geo: createGeoLookup({ city, asn, company, detail: 'city' }),
     pseudonymize: createPseudonymizer(keys, createKeyCarry(keyring.memory, idleMs)),
   }
   try {
