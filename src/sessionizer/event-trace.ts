@@ -15,7 +15,9 @@ const maxTraces = 64
 const writer = createByteWriter()
 
 export function traceOf(event: PackageEvent): EventTrace {
-  const { type, kind, session_method, session_ids, started_at, ended_at, tag, digest } = event
+  const { type, kind, session_method, session_ids, started_at, ended_at, tag_source, digest } = event
+  // What other sessions say of a pull that is over, none of this one would know if it were still open.
+  const tag = tag_source === 'inferred' ? null : event.tag
   return { type, kind, session_method, session_ids, started_at, ended_at, tag, digest }
 }
 

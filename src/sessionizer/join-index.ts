@@ -52,9 +52,14 @@ export function joinEntryOf(fact: Fact): JoinEntry | null {
 /** `upToMs`: requests that began before are all known. `windowMs`: longest time from HEAD to GET. */
 export type JoinLimits = { upToMs: number; windowMs: number }
 
+/** For so long after the watermark that a request may have begun, it can still be unknown. */
+export function settleOf(idleHeadMs: number): number {
+  return Math.min(longestSettleMs, idleHeadMs / 4)
+}
+
 /** A HEAD is decided when its session closes, so both together are no longer than that takes. */
 export function joinLimits(watermarkMs: number, idleHeadMs: number): JoinLimits {
-  const settleMs = Math.min(longestSettleMs, idleHeadMs / 4)
+  const settleMs = settleOf(idleHeadMs)
   return { upToMs: watermarkMs - settleMs, windowMs: Math.min(longestWindowMs, idleHeadMs - settleMs) }
 }
 

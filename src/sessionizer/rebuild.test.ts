@@ -25,6 +25,9 @@ function rebuild({ requests, manifests }: Traffic): PackageEvent[] {
   return all.events()
 }
 
+/** See `createSessionIds`. */
+const renewedId = Buffer.from('renew ').toString('hex')
+
 const startOf = (entry: { time: string }) => Date.parse(entry.time)
 
 /** All events that two nodes publish over one store, while what they delivered is cut, mixed, repeated at random. */
@@ -97,14 +100,15 @@ async function runLive(traffic: Traffic, random: Random): Promise<PackageEvent[]
 
 test('live, in any batches and order, over two nodes, gives the events that all requests give at once', async () => {
   let count = 0
-  const across = { inferred: 0, attempts: 0 }
+  const across = { inferred: 0, attempts: 0, renewed: 0 }
   for (let seed = 1; seed <= 30; seed += 1) {
     const random = createRandom(seed)
     const traffic = createTraffic(random, 40, [30, 200, 500][seed % 3] as number)
     const live = await runLive(traffic, random)
     expect(byId(live), `seed ${seed}`).toEqual(byId(rebuild(traffic)))
     count += live.length
-    for (const { tag_source, attempts } of live) {
+    for (const { tag_source, attempts, session_ids } of live) {
+      if (session_ids.length > 1 && session_ids.some((id) => id.startsWith(renewedId))) across.renewed += 1
       if (tag_source === 'inferred') across.inferred += 1
       if (attempts > 1) across.attempts += 1
     }
@@ -112,6 +116,7 @@ test('live, in any batches and order, over two nodes, gives the events that all 
   expect(count).toBeGreaterThan(800)
   expect(across.inferred).toBeGreaterThan(20)
   expect(across.attempts).toBeGreaterThan(20)
+  expect(across.renewed).toBeGreaterThan(20)
 }, 60_000)
 
 test('summaries of checks, of the days that were over', async () => {

@@ -9,6 +9,7 @@ const scripts = [
   'claim',
   'close',
   'close-checks',
+  'decide-renewal',
   'pair',
   'put-check',
   'redirect',

@@ -17,7 +17,15 @@ import { createTagHistory, type TagSighting } from './memory/tag-history.ts'
 import { attemptLifeMs, maxTagRows, type TagNotes, tagLifeMs, thinnedTo } from './memory-notes.ts'
 import type { RedisConnection } from './redis-client.ts'
 import { type RedisKeys, shardCount } from './redis-keys.ts'
-import { attemptFields, joinFields, readAttempt, readSighting, sightingFields } from './redis-session.ts'
+import {
+  attemptFields,
+  joinFields,
+  readAttempt,
+  readSighting,
+  renewalFields,
+  sightingFields,
+} from './redis-session.ts'
+import { maxRenewals } from './renewed-token.ts'
 import type { SessionMemory } from './store.ts'
 
 export type RedisMemory = {
@@ -30,6 +38,8 @@ export type RedisMemory = {
 const checkLifeMs = 14 * 86_400_000
 /** Nodes that count a check of the same client, tag and day at once; each try one of them succeeds. */
 const maxTries = 20
+/** For when nobody asks any more; what is decided goes sooner. */
+const renewalLifeMs = 86_400_000
 const repositoriesAtOnce = 16
 const fieldsAtOnce = 1000
 
@@ -133,12 +143,14 @@ export function createRedisMemory(options: {
               keys.undecided(joinKey),
               keys.decided(joinKey),
               keys.attempts(joinKey),
+              keys.renewed(joinKey),
             ]),
             [
-              ...[undecidedMs, attemptLifeMs, maxAttempts],
-              ...group.flatMap(({ entries, attempts }) => [
-                ...[entries.length, attempts.length],
-                ...[...entries.flatMap(joinFields), ...attempts.flatMap(attemptFields)],
+              ...[undecidedMs, attemptLifeMs, maxAttempts, renewalLifeMs, maxRenewals],
+              ...group.flatMap(({ entries, blobs, attempts }) => [
+                ...[entries.length, blobs.length, attempts.length],
+                ...[...entries.flatMap(joinFields), ...blobs.flatMap(renewalFields)],
+                ...attempts.flatMap(attemptFields),
               ]),
             ],
           ),

@@ -1,10 +1,14 @@
 /**
  * What lies in Redis, field by field and back: a session's hash, its entries in the join index, attempts and tags.
  */
+import { unpackTraces } from './event-trace.ts'
+import { longSession } from './fact-codec.ts'
 import type { JoinEntry, OpenEntry } from './join-index.ts'
 import type { Attempt } from './memory/attempt-history.ts'
 import type { TagSighting } from './memory/tag-history.ts'
 import { secondOf } from './memory-notes.ts'
+import type { Renewal, RenewalEntry } from './renewed-token.ts'
+import type { LoadedSession } from './store.ts'
 import { type UnpackedSession, unpackSession } from './stored-facts.ts'
 
 // One value over 64 bytes turns the whole hash into a table of twice the size
@@ -57,22 +61,60 @@ export function readSession(
   return { ...unpackSession(sessionId, { rows, contexts, held, mostFacts }), arrivals }
 }
 
+/** What a tombstone says of the session's events, and where its facts go. */
+export function readTombstone(
+  traces: Buffer | null | undefined,
+  redirect: Buffer | null | undefined,
+): Pick<LoadedSession, 'earlier' | 'redirect'> {
+  return {
+    earlier: unpackTraces(traces ?? Buffer.alloc(0)),
+    redirect: redirect ? longSession(redirect.toString()) : null,
+  }
+}
+
 /** Kind and session of an entry of the join index. */
 export function joinName(kind: JoinEntry['kind'], sessionId: string): Buffer {
   return Buffer.concat([Buffer.from(kind), Buffer.from(sessionId, 'hex')])
 }
 
-/** Field and value of `redis/add-joins.lua`. */
-export function joinFields(entry: OpenEntry): Buffer[] {
-  const value = Buffer.alloc(14)
-  value.writeUIntBE(entry.time, 0, 6)
-  value.write(entry.digest, 6, 'hex')
-  return [joinName(entry.kind, entry.sessionId), value]
-}
-
 const timeBytes = 6
+const undecidedBytes = 14
 const never = 2 ** 48 - 1
 const sessionBytes = 16
+
+function entryValue({ time, digest }: { time: number; digest: string }): Buffer {
+  const value = Buffer.alloc(undecidedBytes)
+  value.writeUIntBE(time, 0, timeBytes)
+  value.write(digest, timeBytes, 'hex')
+  return value
+}
+
+/** Field and value of `redis/add-joins.lua`. */
+export function joinFields(entry: OpenEntry): Buffer[] {
+  return [joinName(entry.kind, entry.sessionId), entryValue(entry)]
+}
+
+export function renewalFields(entry: RenewalEntry): Buffer[] {
+  return [Buffer.from(entry.sessionId, 'hex'), entryValue(entry)]
+}
+
+/** What was decided, as in `redis/decide-renewal.lua`. */
+export function partnerField(partner: string | null): Buffer {
+  return partner === null ? Buffer.from('-') : Buffer.from(partner, 'hex')
+}
+
+export function readPartner(field: Buffer): string | null {
+  return field.length === sessionBytes ? field.toString('hex') : null
+}
+
+export function readRenewal(field: Buffer, value: Buffer): Renewal {
+  return {
+    sessionId: field.toString('hex'),
+    digest: value.toString('hex', timeBytes, undecidedBytes),
+    time: value.readUIntBE(0, timeBytes),
+    partner: value.length === undecidedBytes ? undefined : readPartner(value.subarray(undecidedBytes)),
+  }
+}
 
 /** Field and value of an attempt in `redis/add-joins.lua`. */
 export function attemptFields({ sessionId, tag, timeMs, answeredMs }: Attempt): Buffer[] {

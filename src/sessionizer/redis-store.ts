@@ -9,15 +9,24 @@ import {
   type SessionFacts,
   sortEntries,
 } from './entry-batch.ts'
-import { packTraces, unpackTraces } from './event-trace.ts'
+import { packTraces } from './event-trace.ts'
 import { longSession, shortSession } from './fact-codec.ts'
-import { decidedMs } from './join-index.ts'
+import { decidedMs, undecidedMs } from './join-index.ts'
 import { createManifestCache } from './manifest-cache.ts'
 import { createRedisClaim } from './redis-claim.ts'
 import { connectRedis, type RedisConnectionOptions } from './redis-client.ts'
 import { createRedisKeys, shardCount } from './redis-keys.ts'
 import { createRedisMemory } from './redis-memory.ts'
-import { contextFields, joinName, readSession } from './redis-session.ts'
+import {
+  contextFields,
+  joinName,
+  partnerField,
+  readPartner,
+  readRenewal,
+  readSession,
+  readTombstone,
+} from './redis-session.ts'
+import { maxCandidates } from './renewed-token.ts'
 import { earlyMs, mostFacts, nodeLifeMs, passEveryMs, passFacts, type SessionRules } from './schedule.ts'
 import type { LoadedSession, Pairing, SessionStore } from './store.ts'
 
@@ -44,6 +53,8 @@ export type RedisStore = SessionStore & {
 
 /** Redirects of sessions that were joined never go further than this. */
 const maxHops = 4
+/** See `redis/pair.lua`. */
+const markByte = 0x6d
 
 export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const { sessions: rules, tombstoneMs } = options
@@ -133,40 +144,66 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     claimDue: ({ watermarkMs, max }) => claimDue(watermarkMs, max),
 
     async load(sessionId): Promise<LoadedSession | null> {
-      const [fields, traces] = await Promise.all([
+      const [fields, [traces, redirect]] = await Promise.all([
         client.callBuffer('HGETALL', keys.session(sessionId)) as Promise<Buffer[]>,
-        client.hgetBuffer(keys.tombstone(sessionId), 'd'),
+        client.hmgetBuffer(keys.tombstone(sessionId), 'd', 'r'),
       ])
       if (fields.length === 0) return null
-      const earlier = unpackTraces(traces ?? Buffer.alloc(0))
-      return { sessionId, ...readSession(sessionId, fields, mostFacts), earlier }
+      return {
+        sessionId,
+        ...readSession(sessionId, fields, mostFacts),
+        ...readTombstone(traces, redirect),
+      }
     },
 
-    async pair({ joinKey, sessionId, kinds, limits }) {
+    async pair({ joinKey, sessionId, kinds, limits, keepMs }) {
+      const own = Buffer.from(sessionId, 'hex')
       const reply = await run(
         'pair',
-        [keys.undecided(joinKey), keys.decided(joinKey)],
-        [limits.upToMs, limits.windowMs, decidedMs, ...kinds.map((kind) => joinName(kind, sessionId))],
+        [keys.undecided(joinKey), keys.decided(joinKey), keys.renewed(joinKey)],
+        [
+          ...[limits.upToMs, limits.windowMs, decidedMs, undecidedMs, own, keepMs],
+          ...kinds.map((kind) => joinName(kind, sessionId)),
+        ],
       )
-      const rows = reply as (number | Buffer)[]
-      const pairing: Pairing = { target: null, source: null }
-      for (let at = 0; at < rows.length; at += 2) {
-        const partner = (rows[at + 1] as Buffer).toString('hex')
-        if (kinds[Number(rows[at])] === 'a') pairing.target = partner
+      const [pairs, rows] = reply as [(number | Buffer)[], Buffer[]]
+      const pairing: Pairing = { target: null, source: null, renewals: [] }
+      for (let at = 0; at < pairs.length; at += 2) {
+        const partner = (pairs[at + 1] as Buffer).toString('hex')
+        if (kinds[Number(pairs[at])] === 'a') pairing.target = partner
         else pairing.source = partner
       }
+      for (let at = 0; at + 1 < rows.length; at += 2)
+        pairing.renewals.push(readRenewal(rows[at] as Buffer, rows[at + 1] as Buffer))
       return pairing
+    },
+
+    async beginners(joinKey) {
+      const [open, decided] = await Promise.all([
+        client.hkeysBuffer(keys.undecided(joinKey)),
+        client.callBuffer('ZRANGE', keys.decided(joinKey), 0, -1) as Promise<Buffer[]>,
+      ])
+      const marks = decided.filter((name) => name[0] === markByte)
+      const sessions = new Set([...open, ...marks].map((name) => name.toString('hex', 1)))
+      return [...sessions].sort().slice(0, maxCandidates)
+    },
+
+    async decideRenewal({ joinKey, sessionId, partner }) {
+      const args = [Buffer.from(sessionId, 'hex'), partnerField(partner)]
+      const reply = (await run('decide-renewal', [keys.renewed(joinKey)], args)) as Buffer | null
+      return reply === null ? undefined : readPartner(reply)
     },
 
     async move({ from, to, facts }) {
       const stored = facts.map(({ fact }) => fact)
-      await addSessions(packSessions(stored, to))
       const shard = keys.shardOfSession(from)
-      await run(
-        'redirect',
-        [keys.due(shard), keys.leased(shard), keys.session(from), keys.tombstone(from)],
-        [shortSession(from), shortSession(to), tombstoneMs, ...stored.map(factKey)],
-      )
+      const names = [keys.due(shard), keys.leased(shard), keys.session(from), keys.tombstone(from)]
+      const redirect = (fields: readonly Buffer[]) =>
+        run('redirect', names, [shortSession(from), shortSession(to), tombstoneMs, ...fields])
+      // First where they go: were they only copied when this node dies, each of the two sessions would count them.
+      await redirect([])
+      await addSessions(packSessions(stored, to))
+      await redirect(stored.map(factKey))
     },
 
     async closeSession(request) {

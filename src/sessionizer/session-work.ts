@@ -95,7 +95,8 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     watermarkMs: number,
     settledMs: number,
   ): Promise<Gathered | null> {
-    const session = await joinSession(store, claimed, watermarkMs, rules)
+    const lookUpAll = (facts: readonly Fact[]) => lookUp(facts, [])
+    const session = await joinSession({ store, rules, lookUp: lookUpAll }, claimed, watermarkMs)
     if (session === null) return null
     const isLate = session.facts.some(({ late }) => late)
     const roots = isLate ? session.earlier.flatMap(({ digest }) => (digest === null ? [] : [digest])) : []

@@ -3,20 +3,28 @@
   session. Decided entries leave the hash for a sorted set (score: time), so that a repeat gets the same answer;
   with them stand 'P' name partner, and 'm' session for those that take part in no join any more.
 
-  KEYS: undecided (see add-joins.lua), decided
-  ARGV: time up to which all is known ms, longest time from HEAD to GET ms, life of decisions ms,
+  KEYS: undecided, decided, renewed (see add-joins.lua)
+  ARGV: time up to which all is known ms, longest time from HEAD to GET ms, life of decisions ms, life of undecided
+        renewals ms, the session (16 bytes), until when another may go on with what it began ms,
         then the names asked about
-  Returns: for each of them that was paired: its number (from 0), the partner's session.
+  Returns: for each of them that was paired: its number (from 0), the partner's session; then what is known of renewed
+        tokens up to that time: session, value in turn.
 ]]
 local rcall = redis.call
-local open, decided = KEYS[1], KEYS[2]
+local open, decided, renewed = KEYS[1], KEYS[2], KEYS[3]
 local upTo, window, life = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local longest, asking, keep = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+
+local function timeOf(value)
+  local time = 0
+  for at = 1, 6 do time = time * 256 + string.byte(value, at) end
+  return time
+end
 
 local entries = {}
 local rows = rcall('HGETALL', open)
 for row = 1, #rows, 2 do
-  local name, time = rows[row], 0
-  for at = 1, 6 do time = time * 256 + string.byte(rows[row + 1], at) end
+  local name, time = rows[row], timeOf(rows[row + 1])
   if time <= upTo then
     entries[#entries + 1] = {
       name = name,
@@ -82,20 +90,37 @@ for _, head in ipairs(heads) do
     mark(head.session, head.time)
   end
 end
-if #entries > 0 then
-  rcall('ZREMRANGEBYSCORE', decided, '-inf', upTo - life)
-  rcall('PEXPIRE', decided, life)
-end
 
-local answer = {}
-for at = 4, #ARGV do
+local pairs = {}
+for at = 7, #ARGV do
   local time = rcall('ZSCORE', decided, ARGV[at])
   local prefix = 'P' .. ARGV[at]
   for _, row in ipairs(time and rcall('ZRANGEBYSCORE', decided, time, time) or {}) do
     if string.sub(row, 1, #prefix) == prefix then
-      answer[#answer + 1] = at - 4
-      answer[#answer + 1] = string.sub(row, #prefix + 1)
+      pairs[#pairs + 1] = at - 7
+      pairs[#pairs + 1] = string.sub(row, #prefix + 1)
     end
   end
 end
-return answer
+
+-- A pull that takes longer than decisions live is found as long as it goes on.
+local marked = #ARGV > 6 and rcall('ZSCORE', decided, 'm' .. asking)
+local isKept = marked and tonumber(marked) < keep
+if isKept then rcall('ZADD', decided, keep, 'm' .. asking) end
+-- After the answer, which may be the first for a long time.
+if #entries > 0 or isKept then
+  rcall('ZREMRANGEBYSCORE', decided, '-inf', upTo - life)
+  rcall('PEXPIRE', decided, math.max(life, keep - upTo + life))
+end
+
+local renewals = {}
+rows = rcall('HGETALL', renewed)
+for row = 1, #rows, 2 do
+  local time = timeOf(rows[row + 1])
+  if time <= upTo then
+    renewals[#renewals + 1] = rows[row]
+    renewals[#renewals + 1] = rows[row + 1]
+  end
+  if time <= upTo - (#rows[row + 1] > 14 and life or longest) then rcall('HDEL', renewed, rows[row]) end
+end
+return { pairs, renewals }
