@@ -16,6 +16,7 @@ import {
   request,
   startMs,
 } from './support/session-facts.ts'
+import { testSessionCrashes } from './support/session-crash-behaviour.ts'
 import { testSessionJoins } from './support/session-join-behaviour.ts'
 import { testSessionLoop } from './support/session-loop-behaviour.ts'
 import { testSessionMemory } from './support/session-memory-behaviour.ts'
@@ -57,6 +58,14 @@ testSessionJoins(open)
 testSessionMemory(open)
 testSessionLoop(open)
 testSessionStorm(open)
+testSessionCrashes(open, async () => {
+  const redis = new Redis(server.url)
+  for (const kind of ['j', 'k', 'r']) {
+    const keys = await redis.keys(`{*}${kind}:*`)
+    if (keys.length > 0) await redis.del(...keys)
+  }
+  redis.disconnect()
+})
 
 async function addPull(store: RedisStore, session = 'session', facts = 12): Promise<void> {
   const session_id = hexId(session)
