@@ -6,6 +6,7 @@ import { createRedisStore, type RedisStore, type RedisStoreOptions } from '../sr
 import { freePort } from './support/processes.ts'
 import { type RedisServer, startRedis } from './support/redis.ts'
 import { samplePackageEvent } from './support/sample-events.ts'
+import { testSessionCrashes } from './support/session-crash-behaviour.ts'
 import {
   digestOf,
   hexId,
@@ -16,12 +17,12 @@ import {
   request,
   startMs,
 } from './support/session-facts.ts'
-import { testSessionCrashes } from './support/session-crash-behaviour.ts'
 import { testSessionJoins } from './support/session-join-behaviour.ts'
 import { testSessionLoop } from './support/session-loop-behaviour.ts'
 import { testSessionMemory } from './support/session-memory-behaviour.ts'
 import { rules, testSessionStore } from './support/session-store-behaviour.ts'
 import { testSessionStorm } from './support/session-storm-behaviour.ts'
+import { testSessionTraffic } from './support/session-traffic-behaviour.ts'
 
 let server: RedisServer
 const opened: RedisStore[] = []
@@ -58,6 +59,7 @@ testSessionJoins(open)
 testSessionMemory(open)
 testSessionLoop(open)
 testSessionStorm(open)
+testSessionTraffic(open, 4)
 testSessionCrashes(open, async () => {
   const redis = new Redis(server.url)
   for (const kind of ['j', 'k', 'r']) {

@@ -5,7 +5,15 @@ import type { LogEntry, PackageEvent } from '../../src/record/events.ts'
 import { createSessionLoop } from '../../src/sessionizer/session-loop.ts'
 import type { SessionStore } from '../../src/sessionizer/store.ts'
 import { needsManifests, summarise } from '../../src/sessionizer/summarise.ts'
-import { digestOf, hexId, imageManifest, manifestRequest, recordId, request, startMs } from './session-facts.ts'
+import {
+  digestOf,
+  hexId,
+  imageManifest,
+  manifestRequest,
+  recordId,
+  request,
+  startMs,
+} from './session-facts.ts'
 import { type OpenStore, rules } from './session-store-behaviour.ts'
 
 const log = { info() {}, warn() {}, error() {} }
@@ -99,7 +107,11 @@ export function testSessionCrashes(open: OpenStore, forget?: () => Promise<void>
   test('a crash between any two steps changes no event', async () => {
     const nothing = async () => undefined
     const whole = await runWithCrash(open, Number.POSITIVE_INFINITY, nothing)
-    expect(inOrder(whole).map(({ kind, session_ids }) => [kind, session_ids.length]).sort()).toEqual([
+    expect(
+      inOrder(whole)
+        .map(({ kind, session_ids }) => [kind, session_ids.length])
+        .sort(),
+    ).toEqual([
       ['check', 1],
       ['full', 3],
     ])
@@ -109,12 +121,16 @@ export function testSessionCrashes(open: OpenStore, forget?: () => Promise<void>
     }
   }, 60_000)
 
-  test.runIf(forget !== undefined)('nor does it count anything twice, when all nodes are away for long', async () => {
-    const { steps } = await runWithCrash(open, Number.POSITIVE_INFINITY, async () => undefined)
-    for (let at = 0; at < steps; at += 1) {
-      const outcome = await runWithCrash(open, at, forget ?? (async () => undefined))
-      const counted = inOrder(outcome).reduce((sum, event) => sum + event.requests, 0)
-      expect(counted, `step ${at}`).toBe(requests)
-    }
-  }, 60_000)
+  test.runIf(forget !== undefined)(
+    'nor does it count anything twice, when all nodes are away for long',
+    async () => {
+      const { steps } = await runWithCrash(open, Number.POSITIVE_INFINITY, async () => undefined)
+      for (let at = 0; at < steps; at += 1) {
+        const outcome = await runWithCrash(open, at, forget ?? (async () => undefined))
+        const counted = inOrder(outcome).reduce((sum, event) => sum + event.requests, 0)
+        expect(counted, `step ${at}`).toBe(requests)
+      }
+    },
+    60_000,
+  )
 }
