@@ -10,11 +10,11 @@ import { parseArgs } from 'node:util'
 import { Redis } from 'ioredis'
 import { openDatabase } from '../src/ops/database.ts'
 import type { LogEntry, Manifest } from '../src/record/events.ts'
-import { joinKeyOf } from '../src/sessionizer/join-index.ts'
 import { factOf } from '../src/sessionizer/fact.ts'
+import { longSession } from '../src/sessionizer/fact-codec.ts'
+import { joinKeyOf } from '../src/sessionizer/join-index.ts'
 import { createRedisKeys, type RedisKeys, shardCount } from '../src/sessionizer/redis-keys.ts'
 import { createRedisStore } from '../src/sessionizer/redis-store.ts'
-import { longSession } from '../src/sessionizer/fact-codec.ts'
 import { createSessionLoop } from '../src/sessionizer/session-loop.ts'
 import { createSqliteStore } from '../src/sessionizer/sqlite-store.ts'
 import type { SessionStore } from '../src/sessionizer/store.ts'
@@ -137,9 +137,7 @@ async function readAndDelete(redis: Redis, keys: RedisKeys, rows: ReadonlyMap<st
   while (done < rows.size) {
     const each = atOnce / shardCount
     const due = await Promise.all(
-      shards.map((shard) =>
-        redis.zrangebyscore(keys.due(shard), '-inf', startMs + 1e7, 'LIMIT', 0, each),
-      ),
+      shards.map((shard) => redis.zrangebyscore(keys.due(shard), '-inf', startMs + 1e7, 'LIMIT', 0, each)),
     )
     const sessions = due.flat().map(longSession)
     if (sessions.length === 0) break
@@ -176,7 +174,15 @@ async function readAndDelete(redis: Redis, keys: RedisKeys, rows: ReadonlyMap<st
 
 async function compareClosing(report: Report, url: string, rounds: number): Promise<void> {
   const connect = (prefix: string) =>
-    createRedisStore({ url, prefix, cluster: false, tls: null, log, sessions: rules, tombstoneMs: 86_400_000 })
+    createRedisStore({
+      url,
+      prefix,
+      cluster: false,
+      tls: null,
+      log,
+      sessions: rules,
+      tombstoneMs: 86_400_000,
+    })
   const redis = new Redis(url, { protocol: 2 })
   const own: number[] = []
   const bare: number[] = []
@@ -192,9 +198,7 @@ async function compareClosing(report: Report, url: string, rounds: number): Prom
       const inTurns = [
         async () => own.push((await closeAll(first, sessionsPerRound)) / sessionsPerRound),
         async () =>
-          bare.push(
-            (await readAndDelete(redis, createRedisKeys(`bare${round}`), rows)) / sessionsPerRound,
-          ),
+          bare.push((await readAndDelete(redis, createRedisKeys(`bare${round}`), rows)) / sessionsPerRound),
       ]
       for (const turn of round % 2 === 0 ? inTurns : inTurns.reverse()) await turn()
       await Promise.all([first.close(), second.close()])
@@ -222,8 +226,14 @@ export async function run(report: Report, { rounds }: BenchOptions): Promise<voi
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await run(({ name, value, unit, ratio, note }) => {
-    const to = ratio === undefined ? '' : `  ratio ${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)})`
-    console.log(`${name.padEnd(28)} ${value.toFixed(2).padStart(12)} ${unit}${to}  ${note ?? ''}`)
-  }, { rounds: 3, roundMs: 0 })
+  await run(
+    ({ name, value, unit, ratio, note }) => {
+      const to =
+        ratio === undefined
+          ? ''
+          : `  ratio ${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)})`
+      console.log(`${name.padEnd(28)} ${value.toFixed(2).padStart(12)} ${unit}${to}  ${note ?? ''}`)
+    },
+    { rounds: 3, roundMs: 0 },
+  )
 }

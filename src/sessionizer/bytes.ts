@@ -80,6 +80,8 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
 }
 
 export type ByteReader = {
+  /** From now on it reads these. */
+  reset(bytes: Buffer): void
   /** Bytes not read yet. */
   left(): number
   byte(): number
@@ -91,7 +93,8 @@ export type ByteReader = {
 }
 
 /** Throws a RangeError when the bytes end early. */
-export function createByteReader(bytes: Buffer): ByteReader {
+export function createByteReader(first: Buffer = Buffer.alloc(0)): ByteReader {
+  let bytes = first
   let at = 0
   /** Where they begin. */
   function skip(count: number): number {
@@ -100,6 +103,10 @@ export function createByteReader(bytes: Buffer): ByteReader {
     return at - count
   }
   const reader: ByteReader = {
+    reset(next) {
+      bytes = next
+      at = 0
+    },
     left: () => bytes.length - at,
     byte: () => bytes.readUInt8(skip(1)),
     varint() {

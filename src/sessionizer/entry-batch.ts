@@ -103,7 +103,6 @@ export function factKey(fact: Fact): Buffer {
 
 function collectJoins(facts: readonly Fact[]): JoinEntries[] {
   const joins = new Map<string, JoinEntries>()
-  const keys = new Map<FactContext, string>()
   function joinOf(joinKey: string): JoinEntries {
     let join = joins.get(joinKey)
     if (join === undefined) {
@@ -111,11 +110,6 @@ function collectJoins(facts: readonly Fact[]): JoinEntries[] {
       joins.set(joinKey, join)
     }
     return join
-  }
-  function keyOf(fact: Fact): string {
-    const joinKey = keys.get(fact.context) ?? joinKeyOf(fact)
-    keys.set(fact.context, joinKey)
-    return joinKey
   }
   for (const { joinKey, attempts } of collectAttempts(facts)) joinOf(joinKey).attempts = attempts
   /** By session: when it asked for a manifest first, and its first blob. */
@@ -126,7 +120,7 @@ function collectJoins(facts: readonly Fact[]): JoinEntries[] {
     const entry = joinEntryOf(fact)
     if (entry !== null) {
       begun.set(sessionId, Math.min(entry.time, begun.get(sessionId) ?? entry.time))
-      joinOf(keyOf(fact)).entries.push({ ...entry, sessionId })
+      joinOf(joinKeyOf(fact)).entries.push({ ...entry, sessionId })
     } else if (
       fact.class === 'blob' &&
       fact.time < (blobs.get(sessionId)?.entry.time ?? Number.POSITIVE_INFINITY)
@@ -136,7 +130,8 @@ function collectJoins(facts: readonly Fact[]): JoinEntries[] {
     }
   }
   for (const [sessionId, { entry, fact }] of blobs) {
-    if (entry.time < (begun.get(sessionId) ?? Number.POSITIVE_INFINITY)) joinOf(keyOf(fact)).blobs.push(entry)
+    if (entry.time < (begun.get(sessionId) ?? Number.POSITIVE_INFINITY))
+      joinOf(joinKeyOf(fact)).blobs.push(entry)
   }
   return [...joins.values()]
 }

@@ -3,7 +3,7 @@ import { type JoinEntry, joinEntryOf, joinKeyOf, joinLimits, settleOf } from './
 import { compareRenewals, factsUpTo, findContinued, type Renewal, renewingFact } from './renewed-token.ts'
 import { idleMsOf, type SessionRules, stateOf } from './schedule.ts'
 import type { ClaimedSession, LoadedSession, Pairing, SessionClosing } from './store.ts'
-import type { Fact, FactContext, Graph } from './types.ts'
+import type { Fact, Graph } from './types.ts'
 
 type JoinStore = Pick<SessionClosing, 'pair' | 'move' | 'load' | 'beginners' | 'decideRenewal'>
 
@@ -139,11 +139,9 @@ function isHeadOnly(session: LoadedSession): boolean {
 /** What the index holds of the session; requests that came from another were decided there. */
 function joinKinds(session: LoadedSession): Map<string, Set<JoinEntry['kind']>> {
   const joins = new Map<string, Set<JoinEntry['kind']>>()
-  const keys = new Map<FactContext, string>()
   for (const { fact } of session.facts) {
     if (fact.sessionId !== session.sessionId || fact.context.session_method !== 'token') continue
-    const joinKey = keys.get(fact.context) ?? joinKeyOf(fact)
-    keys.set(fact.context, joinKey)
+    const joinKey = joinKeyOf(fact)
     const kinds = joins.get(joinKey) ?? new Set()
     joins.set(joinKey, kinds)
     const entry = joinEntryOf(fact)

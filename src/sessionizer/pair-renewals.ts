@@ -10,22 +10,12 @@ import {
   renewingFact,
 } from './renewed-token.ts'
 import type { SessionRules } from './schedule.ts'
-import type { Fact, FactContext, Graph } from './types.ts'
+import type { Fact, Graph } from './types.ts'
 
 type Renewed = RenewalEntry & { joinKey: string }
 
-/** Of a session's facts, which share a few contexts. */
-function createJoinKeys(): (fact: Fact) => string {
-  const known = new Map<FactContext, string>()
-  return (fact) => {
-    const joinKey = known.get(fact.context) ?? joinKeyOf(fact)
-    known.set(fact.context, joinKey)
-    return joinKey
-  }
-}
-
 /** The first blob of a session that asked for no manifest before. */
-function renewedOf(facts: readonly Fact[], keyOf: (fact: Fact) => string): Renewed | null {
+function renewedOf(facts: readonly Fact[]): Renewed | null {
   let entry: RenewalEntry | null = null
   let joinKey = ''
   for (const fact of facts) {
@@ -33,7 +23,7 @@ function renewedOf(facts: readonly Fact[], keyOf: (fact: Fact) => string): Renew
     const earlier = renewalEntryOf(fact)
     if (earlier === null) continue
     entry = earlier
-    joinKey = keyOf(fact)
+    joinKey = joinKeyOf(fact)
   }
   return entry === null || renewingFact(facts, entry) === null ? null : { ...entry, joinKey }
 }
@@ -46,15 +36,14 @@ export function joinRenewals(
 ): void {
   const renewed: Renewed[] = []
   const beginners = new Map<string, Set<string>>()
-  const keyOf = createJoinKeys()
   for (const facts of sessions.values()) {
     for (const own of Map.groupBy(facts, (fact) => fact.sessionId).values()) {
-      const one = renewedOf(own, keyOf)
+      const one = renewedOf(own)
       if (one !== null) renewed.push(one)
     }
     for (const fact of facts) {
       if (joinEntryOf(fact) === null) continue
-      const joinKey = keyOf(fact)
+      const joinKey = joinKeyOf(fact)
       beginners.set(joinKey, (beginners.get(joinKey) ?? new Set()).add(fact.sessionId))
     }
   }

@@ -12,6 +12,7 @@ const scripts = [
   'decide-renewal',
   'pair',
   'put-check',
+  'read-hashes',
   'redirect',
   'release',
   'thin-tags',

@@ -26,6 +26,7 @@ import {
   sightingFields,
 } from './redis-session.ts'
 import { maxRenewals } from './renewed-token.ts'
+import { createShardCalls } from './shard-calls.ts'
 import type { SessionMemory } from './store.ts'
 
 export type RedisMemory = {
@@ -41,6 +42,8 @@ const maxTries = 20
 /** For when nobody asks any more; what is decided goes sooner. */
 const renewalLifeMs = 86_400_000
 const repositoriesAtOnce = 16
+/** Of 2 × `maxAttempts` fields at most. */
+const mostHashes = 16
 const fieldsAtOnce = 1000
 
 const shards = Array.from({ length: shardCount }, (_, shard) => shard)
@@ -62,6 +65,12 @@ export function createRedisMemory(options: {
 }): RedisMemory {
   const { client, run, keys } = options
   const readAll = (key: string) => client.callBuffer('HGETALL', key) as Promise<Buffer[]>
+
+  const readAttempts = createShardCalls<string, Buffer[]>({
+    mostCalls: mostHashes,
+    nameOf: keys.shardOfJoin,
+    run: async (joinKeys) => (await run('read-hashes', joinKeys.map(keys.attempts), [])) as Buffer[][],
+  })
 
   async function thinOne(shard: number, tagKey: string, horizonMs: number): Promise<void> {
     const [due, key] = [keys.tagsDue(shard), keys.tags(tagKey)]
@@ -184,7 +193,7 @@ export function createRedisMemory(options: {
         pairsOf(await readAll(keys.tags(tagKey)), readSighting),
 
       async loadAttempts(joinKey): Promise<Attempt[]> {
-        const attempts = pairsOf(await readAll(keys.attempts(joinKey)), readAttempt)
+        const attempts = pairsOf(await readAttempts(joinKey), readAttempt)
         return attempts.length <= maxAttempts ? attempts : attempts.sort(compareAttempts).slice(-maxAttempts)
       },
 

@@ -1,15 +1,7 @@
 /** Sessions in Redis: any number of nodes share them. Each method is one script call a shard. */
 import { performance } from 'node:perf_hooks'
 import type { LogEntry, Manifest } from '../record/events.ts'
-import {
-  factKey,
-  groupIds,
-  packSessions,
-  redirectFacts,
-  type SessionFacts,
-  sortEntries,
-} from './entry-batch.ts'
-import { packTraces } from './event-trace.ts'
+import { factKey, packSessions, redirectFacts, type SessionFacts, sortEntries } from './entry-batch.ts'
 import { longSession, shortSession } from './fact-codec.ts'
 import { decidedMs, undecidedMs } from './join-index.ts'
 import { createManifestCache } from './manifest-cache.ts'
@@ -18,17 +10,20 @@ import { connectRedis, type RedisConnectionOptions } from './redis-client.ts'
 import { createRedisKeys, shardCount } from './redis-keys.ts'
 import { createRedisMemory } from './redis-memory.ts'
 import {
+  closeFields,
   contextFields,
-  joinName,
+  type PairReply,
+  pairFields,
   partnerField,
+  readPairing,
   readPartner,
-  readRenewal,
   readSession,
   readTombstone,
 } from './redis-session.ts'
 import { maxCandidates } from './renewed-token.ts'
 import { earlyMs, mostFacts, nodeLifeMs, passEveryMs, passFacts, type SessionRules } from './schedule.ts'
-import type { LoadedSession, Pairing, SessionStore } from './store.ts'
+import { createShardCalls } from './shard-calls.ts'
+import type { CloseRequest, LoadedSession, Pairing, PairRequest, SessionStore } from './store.ts'
 
 export type RedisStoreOptions = RedisConnectionOptions & {
   /** Before every key. Default `waybill`. */
@@ -55,6 +50,8 @@ export type RedisStore = SessionStore & {
 const maxHops = 4
 /** See `redis/pair.lua`. */
 const markByte = 0x6d
+/** In one command: it takes the server a few ms at most. */
+const mostSessions = 64
 
 export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const { sessions: rules, tombstoneMs } = options
@@ -122,6 +119,44 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as Manifest]))
   }
 
+  const pairing = createShardCalls<PairRequest, Pairing>({
+    mostCalls: mostSessions,
+    nameOf: ({ joinKey, limits }) => `${keys.shardOfJoin(joinKey)} ${limits.upToMs} ${limits.windowMs}`,
+    async run(requests) {
+      const limits = requests[0]?.limits
+      const reply = await run(
+        'pair',
+        requests.flatMap(({ joinKey }) => [
+          keys.undecided(joinKey),
+          keys.decided(joinKey),
+          keys.renewed(joinKey),
+        ]),
+        [
+          ...[limits?.upToMs ?? 0, limits?.windowMs ?? 0, decidedMs, undecidedMs],
+          ...requests.flatMap(pairFields),
+        ],
+      )
+      return (reply as PairReply[]).map((one, at) => readPairing(one, requests[at]?.kinds ?? []))
+    },
+  })
+
+  const closing = createShardCalls<CloseRequest, boolean>({
+    mostCalls: mostSessions,
+    nameOf: ({ sessionId, watermarkMs }) => `${keys.shardOfSession(sessionId)} ${watermarkMs}`,
+    async run(requests) {
+      const shard = keys.shardOfSession(requests[0]?.sessionId ?? '')
+      const done = await run(
+        'close',
+        [
+          ...[keys.due(shard), keys.leased(shard)],
+          ...requests.flatMap(({ sessionId }) => [keys.session(sessionId), keys.tombstone(sessionId)]),
+        ],
+        [requests[0]?.watermarkMs ?? 0, tombstoneMs, ...requests.flatMap(closeFields)],
+      )
+      return (done as number[]).map((one) => one === 1)
+    },
+  })
+
   return {
     ready,
     async ping() {
@@ -156,27 +191,7 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
       }
     },
 
-    async pair({ joinKey, sessionId, kinds, limits, keepMs }) {
-      const own = Buffer.from(sessionId, 'hex')
-      const reply = await run(
-        'pair',
-        [keys.undecided(joinKey), keys.decided(joinKey), keys.renewed(joinKey)],
-        [
-          ...[limits.upToMs, limits.windowMs, decidedMs, undecidedMs, own, keepMs],
-          ...kinds.map((kind) => joinName(kind, sessionId)),
-        ],
-      )
-      const [pairs, rows] = reply as [(number | Buffer)[], Buffer[]]
-      const pairing: Pairing = { target: null, source: null, renewals: [] }
-      for (let at = 0; at < pairs.length; at += 2) {
-        const partner = (pairs[at + 1] as Buffer).toString('hex')
-        if (kinds[Number(pairs[at])] === 'a') pairing.target = partner
-        else pairing.source = partner
-      }
-      for (let at = 0; at + 1 < rows.length; at += 2)
-        pairing.renewals.push(readRenewal(rows[at] as Buffer, rows[at + 1] as Buffer))
-      return pairing
-    },
+    pair: pairing,
 
     async beginners(joinKey) {
       const [open, decided] = await Promise.all([
@@ -206,31 +221,7 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
       await redirect(stored.map(factKey))
     },
 
-    async closeSession(request) {
-      const { sessionId, remaining } = request
-      const shard = keys.shardOfSession(sessionId)
-      const groups = groupIds(request.countedIds)
-      const done = await run(
-        'close',
-        [keys.due(shard), keys.leased(shard), keys.session(sessionId), keys.tombstone(sessionId)],
-        [
-          shortSession(sessionId),
-          request.lease,
-          request.arrivals,
-          request.watermarkMs,
-          request.closedThroughMs ?? '',
-          tombstoneMs,
-          packTraces(request.earlier),
-          request.more ? 'now' : (remaining?.nextCheckMs ?? ''),
-          remaining?.state.firstMs ?? '',
-          remaining?.state.lastMs ?? '',
-          remaining?.state.flags ?? '',
-          groups.length,
-          ...groups.flatMap(({ head, lows }) => [head, lows]),
-        ],
-      )
-      return done === 1
-    },
+    closeSession: closing,
 
     async release({ sessionId, lease, nextCheckMs }) {
       const shard = keys.shardOfSession(sessionId)
