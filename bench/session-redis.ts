@@ -33,7 +33,7 @@ import {
 import { type BenchOptions, medianOf, type Report, ratioOf } from './support/report.ts'
 
 const factsPerSession = 12
-const sessionsPerRound = 2000
+const sessionsPerRound = 5000
 const closeAim = 3
 const bytesAim = 1536
 const batchEntries = 512
