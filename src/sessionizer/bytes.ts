@@ -25,6 +25,8 @@ export type ByteWriter = {
   uint32(value: number): void
   hex(digits: string): void
   text(value: string | null): void
+  /** As `text` does, of what is known to be a time (RFC 3339, UTC, with ms). */
+  time(value: string): void
   /** A copy of what was written since the reset. */
   bytes(): Buffer
 }
@@ -60,8 +62,7 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
       if (value === null) {
         writer.varint(kinds.none)
       } else if (isTime(value)) {
-        writer.varint(kinds.time)
-        writer.uint48(Date.parse(value))
+        writer.time(value)
       } else if (value.length <= 2 * maxTextBytes && hexText.test(value)) {
         writer.varint((value.length / 2) * 4 + kinds.hex)
         writer.hex(value)
@@ -71,6 +72,10 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
         writer.varint((cut?.length ?? length) * 4 + kinds.text)
         at += cut === null ? scratch.write(value, at) : cut.copy(scratch, at)
       }
+    },
+    time(value) {
+      writer.varint(kinds.time)
+      writer.uint48(Date.parse(value))
     },
     bytes() {
       return Buffer.from(scratch.subarray(0, at))

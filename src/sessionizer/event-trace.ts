@@ -41,8 +41,8 @@ export function packTraces(traces: readonly EventTrace[]): Buffer {
     writer.byte(trace.session_method === 'token' ? 1 : 0)
     writer.text(trace.type)
     writer.text(trace.kind)
-    writer.text(trace.started_at)
-    writer.text(trace.ended_at)
+    writer.time(trace.started_at)
+    writer.time(trace.ended_at)
     writer.text(trace.tag)
     const [algorithm, ...hex] = trace.digest?.split(':') ?? []
     writer.text(algorithm ?? null)
