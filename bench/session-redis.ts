@@ -42,7 +42,8 @@ async function closeAll(store: SessionStore, sessions: number): Promise<number> 
 
 /**
  * The same reads and deletes with the same client, one command each, as many at once: what is due, a session and what is
- * known of it, its client's index and attempts; then the session, its place among those due and its index are deleted.
+ * known of it, its client's index (undecided, decided, renewed) and attempts; then the session, its places among those due
+ * and leased, and its index are deleted. What closing writes (leases, decisions, tombstones) is not done.
  */
 async function readAndDelete(redis: Redis, keys: RedisKeys, rows: ReadonlyMap<string, Row>): Promise<number> {
   const shards = Array.from({ length: shardCount }, (_, shard) => shard)
@@ -63,6 +64,8 @@ async function readAndDelete(redis: Redis, keys: RedisKeys, rows: ReadonlyMap<st
           redis.callBuffer('HGETALL', keys.session(sessionId)) as Promise<Buffer[]>,
           redis.hgetBuffer(keys.tombstone(sessionId), 'd'),
           redis.callBuffer('HGETALL', keys.undecided(joinKey)),
+          redis.callBuffer('ZRANGE', keys.decided(joinKey), 0, -1),
+          redis.callBuffer('HGETALL', keys.renewed(joinKey)),
           redis.callBuffer('HGETALL', keys.attempts(joinKey)),
         ])
         fields += all.length
@@ -75,6 +78,7 @@ async function readAndDelete(redis: Redis, keys: RedisKeys, rows: ReadonlyMap<st
           return [
             redis.del(keys.session(sessionId)),
             redis.zrem(keys.due(shard), member),
+            redis.zrem(keys.leased(shard), member),
             redis.del(keys.undecided(rows.get(sessionId)?.joinKey ?? '')),
           ]
         }),

@@ -171,7 +171,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       nextSequence: () => sequence++,
       tell() {},
       write: (record) => {
-        if (record.kind === 'request') records.push({ ...record, address: record.address.slice() })
+        records.push({ ...record, address: record.address.slice() })
         return true
       },
     },
