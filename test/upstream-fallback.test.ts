@@ -91,6 +91,15 @@ test('a first that is not there, and one that is silent: the fallback, and soon 
   gate.release()
 })
 
+test('requests that the first answers with 500 leave the others to it', async () => {
+  first.answer('/v2/app/manifests/sha256:short', { status: 500 })
+  for (let round = 0; round < 5; round++) await get('/v2/app/manifests/sha256:short')
+  const asked = first.seen.length
+  expect((await get(tagPath)).status).toBe(200)
+  expect(first.seen.length).toBeGreaterThan(asked)
+  expect(front.records.at(-1)).toMatchObject({ upstream: 0 })
+})
+
 test('the first is probed, and used again when it is back', async () => {
   fail(first, { status: 502 })
   for (let round = 0; round < 6; round++) expect((await get(tagPath, { method: 'HEAD' })).status).toBe(200)

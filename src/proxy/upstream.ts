@@ -39,6 +39,8 @@ type Shared = {
 type Failure = { reason: UpstreamErrorReason; retryAfter: string | null }
 
 const reportEveryMs = 1000
+/** What a registry, or the balancer before it, answers when it cannot serve anything (RFC 9110 15.6). */
+const unavailable: ReadonlySet<number> = new Set([502, 503, 504])
 
 export type UpstreamOptions = Pick<ProxyOptions, 'counters' | 'reportUpstream' | 'threads' | 'log'> & {
   config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>
@@ -271,8 +273,9 @@ export class UpstreamCall implements AnswerHandler {
     const upstream = this.#upstream
     const { health } = upstream
     if (failure !== null) health.failed(failure, nowMs)
-    else if (status >= 500) health.failed('other', nowMs)
-    else health.succeeded()
+    else if (unavailable.has(status)) health.failed('other', nowMs)
+    // 500 may be about this one request: docker-registry says it of a digest that is none, which any client can send.
+    else if (status < 500) health.succeeded()
     const failing = failure !== null
     if (failing === upstream.failing && nowMs - upstream.reportedMs < reportEveryMs) return
     upstream.failing = failing
