@@ -29,15 +29,16 @@ function takes(root: Pull, waiting: Pull, fact: Fact): boolean {
   return root.contents.some((contents) => fact.digest !== null && contents.blobs.has(fact.digest))
 }
 
-function takeWaiting(naive: Naive, root: Pull, timeMs: number): void {
-  for (const waiting of openPulls(naive, timeMs)) {
+function takeWaiting(naive: Naive, root: Pull, by: Fact): void {
+  for (const waiting of openPulls(naive, by)) {
     if (waiting === root || waiting.origin === 'root') continue
     if (waiting.origin === 'attached' && root.origin !== 'root') continue
-    const isFresh = (fact: Fact) => waiting.origin !== 'orphan' || endOf(fact) + naive.idleMs >= timeMs
+    const isFresh = (fact: Fact) => waiting.origin !== 'orphan' || endOf(fact) + naive.idleMs >= by.time
     const taken = new Set(waiting.facts.filter((fact) => isFresh(fact) && takes(root, waiting, fact)))
     if (taken.size === 0) continue
     const rest = createPull(waiting.origin, 0)
     for (const fact of waiting.facts) addFact(taken.has(fact) ? root : rest, fact)
+    naive.joined.set(rest, naive.joined.get(waiting) ?? [])
     if (rest.facts.length === 0) root.contents.push(...waiting.contents)
     naive.pulls.splice(naive.pulls.indexOf(waiting), 1, ...(rest.facts.length === 0 ? [] : [rest]))
   }
@@ -70,7 +71,7 @@ function startRoot(naive: Naive, fact: Fact, tag: string | null): Pull {
     pull.tag = inferTag(naive, fact, fact.reference ?? '')
     if (pull.tag !== null) pull.tagSource = 'inferred'
   }
-  takeWaiting(naive, pull, fact.time)
+  takeWaiting(naive, pull, fact)
   return pull
 }
 
@@ -83,11 +84,11 @@ function joinManifest(naive: Naive, fact: Fact, tag: string | null): void {
     const isOfRoot = pull.origin === 'root' && (pull.reference === fact.reference || awaitsDigest(pull))
     if (isOfRoot && (pull.digest === null || tag !== null) && pull.digest !== resolved) {
       resolveRoot(pull, resolved, naive.read)
-      takeWaiting(naive, pull, fact.time)
+      takeWaiting(naive, pull, fact)
     }
     joinContents(pull, naive.read(resolved))
   }
-  addFact(pull, fact)
+  addJoined(naive, pull, fact)
 }
 
 function joinSubject(naive: Naive, fact: Fact, subject: string, origin: Origin): void {
@@ -100,24 +101,29 @@ function joinSubject(naive: Naive, fact: Fact, subject: string, origin: Origin):
   if (pull === undefined) {
     pull = start(naive, origin)
     pull.subject = subject
-    if (origin === 'attached') takeWaiting(naive, pull, fact.time)
+    if (origin === 'attached') takeWaiting(naive, pull, fact)
   }
   if (origin === 'attached' && isAnswered(fact) && fact.digest !== null) {
     joinContents(pull, naive.read(fact.digest))
   }
+  addJoined(naive, pull, fact)
+}
+
+function addJoined(naive: Naive, pull: Pull, fact: Fact): void {
   addFact(pull, fact)
+  naive.joined.set(pull, [...(naive.joined.get(pull) ?? []), fact])
 }
 
 function joinFact(naive: Naive, fact: Fact): void {
   if (fact.class === 'tags') {
     const isTagList: Test = (pull) => pull.origin === 'lists' && pull.subject === null
     const found = newest(naive, fact, (pull) => pull.origin === 'root') ?? newest(naive, fact, isTagList)
-    addFact(found ?? start(naive, 'lists'), fact)
+    addJoined(naive, found ?? start(naive, 'lists'), fact)
   } else if (fact.class === 'referrers') {
     joinSubject(naive, fact, fact.reference ?? fact.digest ?? '', 'lists')
   } else if (fact.class === 'blob') {
     const found = findForBlob(naive, fact, fact.reference ?? fact.digest ?? '')
-    addFact(found ?? start(naive, 'orphan'), fact)
+    addJoined(naive, found ?? start(naive, 'orphan'), fact)
   } else {
     const reference = parseReference(fact.reference ?? '')
     if (reference.kind === 'attached') joinSubject(naive, fact, reference.subject, 'attached')
@@ -132,10 +138,10 @@ export function joinNaively(
   idleMs: number,
   knownTags: readonly KnownTag[],
 ): Pull[] {
-  const read = createContentsReader(graph, () => undefined)
-  const naive: Naive = { pulls: [], open: [], graph, idleMs, read, knownTags }
+  const read = createContentsReader(graph)
+  const naive: Naive = { pulls: [], open: [], graph, idleMs, read, knownTags, joined: new Map() }
   for (const fact of facts) {
-    naive.open = openPulls(naive, fact.time)
+    naive.open = openPulls(naive, fact)
     joinFact(naive, fact)
   }
   for (const pull of naive.pulls) pull.facts.sort(compareFacts)

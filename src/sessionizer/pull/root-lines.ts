@@ -28,7 +28,8 @@ export type RootLines = {
   unnamed: Line
 }
 
-export function createRootLines(): RootLines {
+/** `checks`: of all machines of the client. */
+export function createRootLines(checks: RootLines['checks']): RootLines {
   return {
     retriedByGet: new Map(),
     retriedByHead: new Map(),
@@ -37,7 +38,7 @@ export function createRootLines(): RootLines {
     alone: new Map(),
     cut: new Map(),
     awaited: new Map(),
-    checks: new Map(),
+    checks,
     unnamed: createLine(),
   }
 }

@@ -50,8 +50,8 @@ local function mark(session, time)
 end
 
 local function takeHead(isWanted)
-  for at, head in ipairs(heads) do
-    if isWanted(head) then return table.remove(heads, at) end
+  for at = #heads, 1, -1 do
+    if isWanted(heads[at]) then return table.remove(heads, at) end
   end
 end
 
