@@ -8,6 +8,7 @@ import { attachDependencyStates } from './ops/dependencies.ts'
 import { dependencyReason } from './ops/dependency-reasons.ts'
 import { watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger } from './ops/logging.ts'
+import { publishRunningSince, runningIntervalMs } from './ops/running-since.ts'
 import { readThreadId } from './ops/thread-id.ts'
 import { createProxy } from './proxy/proxy.ts'
 import type { Certificates, ManifestNotice, ProxyUpdate } from './proxy/types.ts'
@@ -24,6 +25,8 @@ export type ProxyThreadData = {
   ring: SharedArrayBuffer
   counters: SharedArrayBuffer
   lag: { sab: SharedArrayBuffer; slot: number }
+  /** See ops/running-since.ts. */
+  running: SharedArrayBuffer
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
   /** Who is refused; null: nobody. */
   block: SharedArrayBuffer | null
@@ -93,6 +96,9 @@ try {
     else if (command.type === 'token-keys') proxy.setTokenKeys(command.keys)
     else tell({ type: 'updated', error: change(command) })
   })
+  const publishRunning = (): void => publishRunningSince(data.running, data.number, proxy.runningSinceMs())
+  const runningTimer = setInterval(publishRunning, runningIntervalMs)
+  publishRunning()
   tell({ type: 'listening', threadId: readThreadId() })
 
   const change = ({ update, certificates }: Extract<ProxyCommand, { type: 'update' }>): string | null => {
@@ -117,6 +123,9 @@ try {
     while (proxy.active() > 0 && performance.now() < endsAt) await new Promise((next) => setTimeout(next, 20))
     const cutOff = proxy.active()
     await proxy.close()
+    clearInterval(runningTimer)
+    // What it leaves behind is in the ring.
+    publishRunningSince(data.running, data.number, 0)
     watch.close()
     tell({ type: 'stopped', cutOff })
     main.close()

@@ -117,6 +117,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       number,
       tokenKeys: tokenKeys.keys(),
       ring: sab,
+      running: memory.running,
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
       dependencies: { names: dependencies.names, sab: dependencies.sab },

@@ -5,6 +5,7 @@ import type { Config } from './config/types.ts'
 import { createCountersMemory } from './ops/counters.ts'
 import { createDependencyStates, type DependencyStates } from './ops/dependencies.ts'
 import { createEventLoopMemory } from './ops/event-loop-watch.ts'
+import { createRunningSince } from './ops/running-since.ts'
 import { createSharedCounters, type SharedCounters } from './ops/shared-counters.ts'
 import { type SharedMetricName, sharedMetrics } from './ops/shared-metrics.ts'
 import { startMsOffset } from './record/layout.ts'
@@ -25,6 +26,8 @@ export type SharedMemory = {
   /** See workers/log-status.ts. */
   status: SharedArrayBuffer
   lag: SharedArrayBuffer
+  /** See ops/running-since.ts. */
+  running: SharedArrayBuffer
   /** Names of the slots of `lag`, in order. */
   threads: readonly string[]
   lagSlots: { main: number; session: number; firstProxy: number; firstWorker: number }
@@ -59,6 +62,7 @@ export function createSharedMemory(config: Config): SharedMemory {
     dependencies: createDependencyStates(dependencyNames(config), spareUpstreams),
     status: createLogStatus(workerRows),
     lag: createEventLoopMemory(threads.length),
+    running: createRunningSince(proxies),
     threads,
     lagSlots: { main: 0, session: 1, firstProxy: 2, firstWorker: 2 + proxies },
   }

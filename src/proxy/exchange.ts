@@ -78,6 +78,8 @@ export type Exchanges = {
   begin(exchange: Exchange, status: number, outcome: Outcome): void
   /** How many are under way. */
   active(): number
+  /** Unix ms: no request but for a blob that is under way began before, and will leave a record. */
+  runningSinceMs(): number
   sweep(): void
   close(): void
 }
@@ -159,6 +161,12 @@ export function createExchanges(options: {
       record.firstByteMs = performance.now() - exchange.startedMs
     },
     active: () => held.size,
+    runningSinceMs() {
+      let oldest = Date.now()
+      for (const { record, isRecorded } of held)
+        if (isRecorded && record.class !== 'blob') oldest = Math.min(oldest, record.startMs)
+      return oldest
+    },
     sweep() {
       const nowMs = performance.now()
       for (const exchange of held) {
