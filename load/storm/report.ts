@@ -12,7 +12,13 @@ const percent = (part: number, all: number): string =>
   all === 0 ? '-' : `${((100 * part) / all).toFixed(2)} %`
 
 /** In words, what is not as it must be. */
-export function judge(name: keyof typeof aims, result: StormResult): string[] {
+export function judge(
+  name: keyof typeof aims,
+  result: Pick<
+    StormResult,
+    'problems' | 'exact' | 'pulls' | 'events' | 'cells' | 'dropped' | 'counted' | 'requests'
+  >,
+): string[] {
   const failures = [...result.problems].map(([problem, times]) => `${problem} (${times} times)`)
   const { of, share } = aims[name]
   const [right, all] =
