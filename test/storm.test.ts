@@ -59,10 +59,10 @@ test.each(['token', 'open', 'nat'] as const)(
     const mode = name === 'token' ? 'token' : 'open'
     const result = await rehearseStorm({
       ...small,
-      ...{ mode, natGroup: name === 'open' ? 1 : 20, pulls: 4000, failures: 0.05, nodes: 2, skewMs: 5 },
+      ...{ mode, natGroup: name === 'open' ? 1 : 20, pulls: 4000, failures: 0.05, spread: 'addresses' },
     })
-    expect(result.pulls).toBeGreaterThanOrEqual(4000)
-    expect(judge(name, { ...result, dropped: 0 })).toEqual([])
+    expect(result.pulls).toBeGreaterThan(3900)
+    expect(judge(name, result)).toEqual([])
   },
 )
 

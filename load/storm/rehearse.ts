@@ -10,18 +10,16 @@ import { parseManifest } from '../../src/workers/manifest-graph.ts'
 import { sessionOf } from '../../src/workers/session-id.ts'
 import { createUserAgentParser } from '../../src/workers/user-agent.ts'
 import { type Pull, runOperation } from './client.ts'
-import { type Comparison, compare } from './compare.ts'
+import { compare } from './compare.ts'
 import type { Asker, Question, Reply } from './exchange.ts'
 import { addImages, createImageStore, type ImageStore } from './images.ts'
 import { readKinds } from './kinds.ts'
 import { makePlan } from './plan.ts'
 import { createRandom, type Random } from './random.ts'
 import { failureHeader } from './registry.ts'
-import type { StormOptions } from './run.ts'
+import type { StormOptions, StormResult } from './run.ts'
 import { truthsOf } from './truth.ts'
 import { createVirtualTime, type VirtualTime } from './virtual-time.ts'
-
-export type Rehearsal = Comparison & { requests: number; counted: number; problems: Map<string, number> }
 
 const domain = 'storm.example'
 const upstream = 'registry.example'
@@ -121,15 +119,16 @@ function createServer(images: ImageStore, time: VirtualTime, options: StormOptio
 }
 
 /** `idleSeconds` is that of all sessions, as with `--session-idle`; checks end sooner. */
-export async function rehearseStorm(options: StormOptions): Promise<Rehearsal> {
-  const { kinds } = readKinds(options.traces, options.mode)
+export async function rehearseStorm(options: StormOptions): Promise<StormResult> {
+  const { kinds, source } = readKinds(options.traces, options.mode)
   const store = createImageStore()
   const images = addImages(store.add, options.pulls)
   const time = createVirtualTime(startMs)
   const { asker, events: requests } = createServer(store, time, options)
   const problems = new Map<string, number>()
   const pulls: Pull[] = []
-  for (const operation of makePlan({ ...options, kinds, images })) {
+  const plan = makePlan({ ...options, kinds, images })
+  for (const operation of plan) {
     const client = {
       ...{ asker, delay: time.delay, nodes: options.nodes, byAddress: options.spread === 'addresses' },
       ...{ mode: options.mode, domain, continueAfterMs: options.idleSeconds * 1000 + 3000 },
@@ -140,6 +139,7 @@ export async function rehearseStorm(options: StormOptions): Promise<Rehearsal> {
     })
   }
   await time.run()
+  const tookMs = time.nowMs() - startMs
 
   const idleMs = options.idleSeconds * 1000
   const rebuild = createRebuild({
@@ -171,7 +171,8 @@ export async function rehearseStorm(options: StormOptions): Promise<Rehearsal> {
   )
   return {
     ...compare(truths, events),
-    problems,
+    ...{ clients: `${kinds.length} kinds from ${source}`, operations: plan.length, problems },
+    ...{ tookMs, settledMs: 0, cpuMs: [], dropped: 0 },
     requests: truths.reduce((sum, { fields }) => sum + Number(fields.get('requests')?.[0]), 0),
     counted: events.reduce((sum, event) => sum + event.requests, 0),
   }
