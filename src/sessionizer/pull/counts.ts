@@ -3,6 +3,7 @@
  */
 import type { PackageEvent } from '../../record/events.ts'
 import type { Fact, Graph } from '../types.ts'
+import { manifestIn } from './contents.ts'
 import { countLayers, requestedLayers, requestedRole } from './delivery.ts'
 import { descriptorSize, manifestRole, type Pull } from './pull.ts'
 import { countBytes } from './ranges.ts'
@@ -38,7 +39,10 @@ function expectedBytes(pull: Pull, graph: Graph): number | null {
   for (const transfer of pull.transfers.values()) {
     // Of a root that was refused it is known from others.
     const size =
-      descriptorSize(pull, transfer.digest) ?? transfer.size ?? graph.get(transfer.digest)?.size ?? null
+      descriptorSize(pull, transfer.digest) ??
+      transfer.size ??
+      manifestIn(graph, transfer.digest)?.size ??
+      null
     if (size === null && transfer.answered) return null
     sum += size ?? 0
   }

@@ -2,6 +2,7 @@
  * To which pull a manifest request belongs, or whether it is the root of a new one (10.1, 10.3-1, 2, 3, 9, 16).
  */
 import type { Fact } from '../types.ts'
+import { takeEarlier } from './earlier.ts'
 import { judge } from './kind.ts'
 import { findNewest, findOldest, newer, type Test } from './line.ts'
 import {
@@ -15,7 +16,7 @@ import {
 import { addFact, joinContents } from './pull-facts.ts'
 import { findLikeliest, likelier } from './recency.ts'
 import { endOf, isAnswered, retryWindowMs } from './request.ts'
-import { awaitsDigest, awaitsRoot, isRetriedBy, isRootCut, rootTransfer } from './root-lines.ts'
+import { awaitsDigest, awaitsRoot, isAtRoot, isRetriedBy, isRootCut, rootTransfer } from './root-lines.ts'
 import {
   isOpen,
   type KnownTag,
@@ -102,9 +103,12 @@ function findByTag(session: Session, fact: Fact): Pull | undefined {
 function findAwaiting(session: Session, fact: Fact, digest: string): Pull | undefined {
   const { awaited, unnamed } = session.rootLines
   const awaits = (pull: Pull) => isOpen(session, pull) && pull.digest === digest && awaitsRoot(pull)
+  const isNext = (pull: Pull) => isAtRoot(pull) || sharesToken(pull, fact)
   const isUnnamed = (pull: Pull) => isOpen(session, pull) && awaitsDigest(pull)
   return (
-    preferToken(session, fact, (may) => findLikeliest(session.recency, awaited.get(digest), awaits, may)) ??
+    preferToken(session, fact, (may) =>
+      findLikeliest(session.recency, awaited.get(digest), awaits, (pull) => may(pull) && isNext(pull)),
+    ) ??
     preferToken(session, fact, (may) =>
       findLikeliest(session.recency, unnamed, isUnnamed, (pull) => may(pull) && mayBelong(pull, fact)),
     )
@@ -237,5 +241,6 @@ export function joinManifest(session: Session, fact: Fact, tag: string | null, s
     joinContents(pull, session.read(resolved))
   }
   addFact(pull, fact)
+  if (found === undefined) takeEarlier(session, pull, fact)
   settlePull(session, pull, fact)
 }

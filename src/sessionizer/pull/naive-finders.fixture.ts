@@ -173,11 +173,14 @@ export function findByTag(naive: Naive, fact: Fact): Pull | undefined {
   )
 }
 
-function awaitsRoot(pull: Pull, digest: string): boolean {
+function awaitsRoot(pull: Pull, digest: string, by: Fact): boolean {
   if (pull.origin !== 'root' || pull.digest !== digest) return false
   const isGet = (fact: Fact) =>
     fact.class === 'manifest' && fact.method === 'GET' && fact.reference === digest && isAnswered(fact)
-  return !pull.facts.some(isGet) && (isHeadOnly(pull) || pull.rootFailure !== null || isAlone(pull))
+  return (
+    !pull.facts.some(isGet) &&
+    (isHeadOnly(pull) || pull.rootFailure !== null || isAlone(pull) || sharesToken(pull, by))
+  )
 }
 
 function hasNoPlatform(pull: Pull): boolean {
@@ -205,7 +208,7 @@ export function findByDigest(naive: Naive, fact: Fact, digest: string): Pull | u
   const parents = preferToken(open.filter(isOutstanding), fact)
   const fresh = parents.filter(hasNoPlatform)
   return (
-    likeliest(naive, fact, (pull) => awaitsRoot(pull, digest)) ??
+    likeliest(naive, fact, (pull) => awaitsRoot(pull, digest, fact)) ??
     likeliest(naive, fact, (pull) => awaitsDigest(pull) && mayBelong(pull, fact)) ??
     likeliestOf(
       naive,

@@ -16,9 +16,10 @@ import {
   type Naive,
   newest,
   openPulls,
+  sharesToken,
   type Test,
 } from './naive-finders.fixture.ts'
-import { createPull, type Origin, type Pull } from './pull.ts'
+import { createPull, isDownload, type Origin, type Pull } from './pull.ts'
 import { addFact, joinContents, resolveRoot } from './pull-facts.ts'
 import { compareFacts, endOf, isAnswered, parseReference } from './request.ts'
 import type { KnownTag } from './session.ts'
@@ -89,6 +90,22 @@ function joinManifest(naive: Naive, fact: Fact, tag: string | null): void {
     joinContents(pull, naive.read(resolved))
   }
   addJoined(naive, pull, fact)
+  if (found === undefined) takeEarlier(naive, pull, fact)
+}
+
+/** Of a token, what its root leads to and was asked for by digest less than a second before it. */
+function takeEarlier(naive: Naive, root: Pull, fact: Fact): void {
+  if (fact.context.session_method !== 'token' || fact.context.client.tool === 'buildkit') return
+  for (const digest of root.contents[0]?.manifests.keys() ?? []) {
+    for (const pull of naive.open) {
+      const isRoot = pull.origin === 'root' && pull.reference === digest && naive.pulls.includes(pull)
+      const isFetched = pull.facts.some((one) => one.method === 'GET' && isDownload(one))
+      if (!isRoot || !isFetched || !sharesToken(pull, fact) || pull.startMs < fact.time - 1000) continue
+      for (const one of pull.facts) addFact(root, one)
+      root.contents.push(...pull.contents.filter((contents) => contents.root !== root.digest))
+      naive.pulls.splice(naive.pulls.indexOf(pull), 1)
+    }
+  }
 }
 
 function joinSubject(naive: Naive, fact: Fact, subject: string, origin: Origin): void {
