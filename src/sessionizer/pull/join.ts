@@ -1,7 +1,7 @@
 /**
  * Joins the facts of a session into pulls: the one place that says which request starts, continues or ends what.
  */
-import type { Fact, Graph } from '../types.ts'
+import type { Fact, FactContext, Graph } from '../types.ts'
 import { joinBlob } from './join-blobs.ts'
 import { findUnknown, joinManifest } from './join-manifests.ts'
 import { findNewest } from './line.ts'
@@ -94,6 +94,16 @@ function isMixed([first, ...rest]: readonly Fact[]): boolean {
   )
 }
 
+/** Most facts of a session share their context. */
+function createMachineFinder(): (fact: Fact) => string {
+  const known = new Map<FactContext, string>()
+  return (fact) => {
+    const machine = known.get(fact.context) ?? machineOf(fact)
+    known.set(fact.context, machine)
+    return machine
+  }
+}
+
 /** `facts` in order of (time, id); so are the pulls, by their first fact, and the facts of each. */
 export function joinFacts(
   facts: readonly Fact[],
@@ -102,13 +112,15 @@ export function joinFacts(
   knownTags: readonly KnownTag[],
 ): Pull[] {
   const client = createClient(graph, idleMs, knownTags)
-  const machines = Map.groupBy(facts, machineOf)
-  const sessions = new Map(
-    [...machines].map(([machine, own]) => [machine, createSession(client, isMixed(own))]),
-  )
+  const machines = Map.groupBy(facts, createMachineFinder())
+  const sessions = new Map<Fact, Session>()
+  for (const own of machines.values()) {
+    const session = createSession(client, isMixed(own))
+    for (const fact of own) sessions.set(fact, session)
+  }
   // All in order of time: a machine takes tags from checks of others.
   for (const fact of facts) {
-    const session = sessions.get(machineOf(fact))
+    const session = sessions.get(fact)
     if (session) joinFact(session, fact, (digest) => graph.get(digest)?.subject ?? null)
   }
   const pulls = client.pulls.filter((pull) => !pull.taken)
