@@ -192,34 +192,6 @@ const roots: Case[] = [
   },
 ]
 
-const skewed: Case[] = [
-  {
-    name: 'what was fetched just before its root, with the same token, is of a node whose clock is behind',
-    log: ['0.0 n1 GET manifests/M', '0.1 n1 GET blobs/C', '0.2 n1 GET manifests/t', '0.3 n1 GET blobs/L1'],
-    expect: [{ type: 'pull', kind: 'incremental', tag: 't', digest: digestOf('I'), requests: 4 }],
-  },
-  {
-    name: 'so is the root by digest that seems to come after its child, or before its HEAD',
-    log: ['0.0 n1 GET manifests/I', '0.1 n1 HEAD manifests/t', '0.2 n1 GET manifests/M'],
-    expect: [{ kind: 'manifest_only', tag: 't', requests: 3 }],
-  },
-  {
-    name: 'the root after its child',
-    log: ['0.0 n1 HEAD manifests/t', '0.1 n1 GET manifests/M', '0.2 n1 GET manifests/I'],
-    expect: [{ kind: 'manifest_only', tag: 't', requests: 3 }],
-  },
-  {
-    name: 'with another token it is another pull',
-    log: ['0.0 n1 GET manifests/M', '0.1 n2 GET manifests/t'],
-    expect: [{ requests: 1 }, { requests: 1, tag: 't' }],
-  },
-  {
-    name: 'so it is long before',
-    log: ['0.0 n1 GET manifests/M', '2.0 n1 GET manifests/t'],
-    expect: [{ requests: 1 }, { requests: 1, tag: 't' }],
-  },
-]
-
 const refusals: Case[] = [
   {
     name: 'a check that is retried is one check',
@@ -300,7 +272,7 @@ const refusals: Case[] = [
   },
 ]
 
-for (const [group, table] of Object.entries({ roots, skewed, refusals })) {
+for (const [group, table] of Object.entries({ roots, refusals })) {
   for (const row of table) {
     test(`${group}: ${row.name}`, () => {
       const { finished, remaining } = run(parseFacts(row.log, row.spec), row.graph ?? image)
