@@ -9,7 +9,7 @@ import { packNames } from './name-table.ts'
 import { dependencyReasonOf } from './ops/dependency-reasons.ts'
 import type { Logger } from './ops/logging.ts'
 import type { LogState, RingState } from './ops/metrics.ts'
-import { readRunningSince } from './ops/running-since.ts'
+import { readTold } from './ops/told-requests.ts'
 import { createPool } from './pool.ts'
 import type { ManifestNotice } from './proxy/types.ts'
 import type { SharedMemory } from './shared-memory.ts'
@@ -117,11 +117,11 @@ export async function createPipeline(options: {
 
   /** What no store has yet: under way, in a ring, or in the log. Sessions wait for it. */
   const publishWatermark = (): void => {
-    const running = readRunningSince(memory.running, Date.now())
+    const told = readTold(memory.told)
     const ring = dispatcher.oldestMs() ?? Number.POSITIVE_INFINITY
-    // The ring before the log: a record on its way is seen twice, never in neither.
+    // In the order of its way: a record that goes on meanwhile is seen twice, never in neither.
     const undelivered = pool.undelivered().sessions.oldestMs ?? Number.POSITIVE_INFINITY
-    sessions.setWatermark(Math.min(running, ring, undelivered))
+    sessions.setWatermark(Math.min(told, ring, undelivered, Date.now()))
   }
 
   let logBytes = 0

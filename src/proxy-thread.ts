@@ -8,8 +8,8 @@ import { attachDependencyStates } from './ops/dependencies.ts'
 import { dependencyReason } from './ops/dependency-reasons.ts'
 import { watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger } from './ops/logging.ts'
-import { publishRunningSince, runningIntervalMs } from './ops/running-since.ts'
 import { readThreadId } from './ops/thread-id.ts'
+import { attachTold } from './ops/told-requests.ts'
 import { createProxy } from './proxy/proxy.ts'
 import type { Certificates, ManifestNotice, ProxyUpdate } from './proxy/types.ts'
 import { createRecordWriter } from './record/encode.ts'
@@ -24,9 +24,8 @@ export type ProxyThreadData = {
   tokenKeys: readonly string[]
   ring: SharedArrayBuffer
   counters: SharedArrayBuffer
+  told: { sab: SharedArrayBuffer; row: number }
   lag: { sab: SharedArrayBuffer; slot: number }
-  /** See ops/running-since.ts. */
-  running: SharedArrayBuffer
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
   /** Who is refused; null: nobody. */
   block: SharedArrayBuffer | null
@@ -80,7 +79,7 @@ try {
     threads: data.config.threads.proxy,
     tokenKeys: data.tokenKeys,
     counters: createProxyCounters({ sab: data.counters, upstreams: data.upstreamRoom }),
-    records: { write: records.write, nextSequence: ring.nextSequence },
+    records: { write: records.write, nextSequence: ring.nextSequence, tell: attachTold(data.told) },
     block: data.block,
     announceManifest: (notice) => tell({ type: 'manifest', notice }),
     reportUpstream(index, failure) {
@@ -96,9 +95,6 @@ try {
     else if (command.type === 'token-keys') proxy.setTokenKeys(command.keys)
     else tell({ type: 'updated', error: change(command) })
   })
-  const publishRunning = (): void => publishRunningSince(data.running, data.number, proxy.runningSinceMs())
-  const runningTimer = setInterval(publishRunning, runningIntervalMs)
-  publishRunning()
   tell({ type: 'listening', threadId: readThreadId() })
 
   const change = ({ update, certificates }: Extract<ProxyCommand, { type: 'update' }>): string | null => {
@@ -123,9 +119,6 @@ try {
     while (proxy.active() > 0 && performance.now() < endsAt) await new Promise((next) => setTimeout(next, 20))
     const cutOff = proxy.active()
     await proxy.close()
-    clearInterval(runningTimer)
-    // What it leaves behind is in the ring.
-    publishRunningSince(data.running, data.number, 0)
     watch.close()
     tell({ type: 'stopped', cutOff })
     main.close()

@@ -5,9 +5,9 @@ import type { Config } from './config/types.ts'
 import { createCountersMemory } from './ops/counters.ts'
 import { createDependencyStates, type DependencyStates } from './ops/dependencies.ts'
 import { createEventLoopMemory } from './ops/event-loop-watch.ts'
-import { createRunningSince } from './ops/running-since.ts'
 import { createSharedCounters, type SharedCounters } from './ops/shared-counters.ts'
 import { type SharedMetricName, sharedMetrics } from './ops/shared-metrics.ts'
+import { createToldMemory } from './ops/told-requests.ts'
 import { startMsOffset } from './record/layout.ts'
 import { createRingBuffer } from './ring/layout.ts'
 import { createRingReader, type RingReader } from './ring/reader.ts'
@@ -23,11 +23,11 @@ export type SharedMemory = {
   upstreamRoom: number
   counters: SharedCounters<SharedMetricName>
   dependencies: DependencyStates
+  /** See ops/told-requests.ts. */
+  told: SharedArrayBuffer
   /** See workers/log-status.ts. */
   status: SharedArrayBuffer
   lag: SharedArrayBuffer
-  /** See ops/running-since.ts. */
-  running: SharedArrayBuffer
   /** Names of the slots of `lag`, in order. */
   threads: readonly string[]
   lagSlots: { main: number; session: number; firstProxy: number; firstWorker: number }
@@ -60,9 +60,9 @@ export function createSharedMemory(config: Config): SharedMemory {
     upstreamRoom,
     counters: createSharedCounters(sharedMetrics),
     dependencies: createDependencyStates(dependencyNames(config), spareUpstreams),
+    told: createToldMemory(proxies),
     status: createLogStatus(workerRows),
     lag: createEventLoopMemory(threads.length),
-    running: createRunningSince(proxies),
     threads,
     lagSlots: { main: 0, session: 1, firstProxy: 2, firstWorker: 2 + proxies },
   }

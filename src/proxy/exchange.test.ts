@@ -1,31 +1,85 @@
-import { expect, test, vi } from 'vitest'
+/** What is under way holds the sessions until it is known: the watermark must never pass a request that nobody told of. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { WaybillRecord } from '../record/record.ts'
 import { createExchanges, type Exchange, newRecord } from './exchange.ts'
+import type { ProxyCounters } from './types.ts'
 
-function hold(
-  exchanges: ReturnType<typeof createExchanges>,
-  requestClass: 'manifest' | 'blob',
-  startMs: number,
-) {
-  const record = { ...newRecord(requestClass, new Uint8Array(16)), startMs }
-  const exchange = { record, isRecorded: true, startedMs: 0, ticket: -1, over: false, sender: null }
-  exchanges.hold(exchange as unknown as Exchange)
-  return exchange as unknown as Exchange
+const heartbeatMs = 20_000
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+function open(beatMs = heartbeatMs) {
+  let [told, sequence] = [0, 0]
+  const records: Pick<WaybillRecord, 'kind' | 'startMs'>[] = []
+  const exchanges = createExchanges({
+    counters: { countRequest() {}, countAbort() {} } as unknown as ProxyCounters,
+    records: {
+      write: ({ kind, startMs }) => records.push({ kind, startMs }) > 0,
+      nextSequence: () => sequence++,
+      tell: (upToMs) => {
+        told = upToMs
+      },
+    },
+    heartbeatMs: beatMs,
+    waitMs: 90_000,
+    expire() {},
+    leave() {},
+  })
+  const start = (requestClass: 'blob' | 'manifest' = 'blob'): Exchange => {
+    const record = newRecord(requestClass, new Uint8Array(16))
+    const exchange = { record, startedMs: performance.now(), isRecorded: true, over: false, isHeld: false }
+    const held = { ...exchange, ticket: -1, sender: null, nextHeartbeatMs: 0 } as unknown as Exchange
+    exchanges.hold(held)
+    return held
+  }
+  return { exchanges, records, start, told: () => told, kinds: () => records.map(({ kind }) => kind) }
 }
 
-test('a manifest under way is told with its start, until it has left its record; blobs are not waited for', () => {
-  const records = { nextSequence: () => 1, write: vi.fn() }
-  const exchanges = createExchanges({
-    ...{ counters: { countRequest() {}, countAbort() {} } as never, records: records as never },
-    ...{ heartbeatMs: 60_000, waitMs: 60_000, expire() {}, leave() {} },
-  })
-  const startMs = Date.now() - 5000
-  hold(exchanges, 'blob', startMs - 2000)
-  expect(exchanges.runningSinceMs()).toBeGreaterThan(startMs)
-  const manifest = hold(exchanges, 'manifest', startMs)
-  hold(exchanges, 'manifest', startMs + 1000)
-  expect(exchanges.runningSinceMs()).toBe(startMs)
-  exchanges.complete(manifest, 0)
-  expect(records.write).toHaveBeenCalledTimes(1)
-  expect(exchanges.runningSinceMs()).toBe(startMs + 1000)
+test('a transfer holds the sessions until its first heartbeat, and no longer', () => {
+  const { exchanges, start, told, kinds } = open()
+  vi.advanceTimersByTime(1000)
+  expect(told()).toBe(Date.now())
+  const exchange = start()
+  exchanges.begin(exchange, 200, 'relay')
+  vi.advanceTimersByTime(1800)
+  expect([told(), kinds()]).toEqual([exchange.record.startMs, []])
+  vi.advanceTimersByTime(1400)
+  expect([told(), kinds()]).toEqual([Date.now(), ['heartbeat']])
+  // The others come as seldom as they may.
+  vi.advanceTimersByTime(heartbeatMs - 2000)
+  expect(kinds()).toEqual(['heartbeat'])
+  vi.advanceTimersByTime(2000)
+  expect(kinds()).toEqual(['heartbeat', 'heartbeat'])
+  exchanges.complete(exchange, 100)
+  expect(kinds()).toEqual(['heartbeat', 'heartbeat', 'request'])
+  exchanges.close()
+  expect(told()).toBe(Number.MAX_SAFE_INTEGER)
+})
+
+test('a request without an answer holds the sessions, but not for longer than they wait for heartbeats', () => {
+  const { exchanges, start, told, kinds } = open()
+  const exchange = start()
+  vi.advanceTimersByTime(heartbeatMs - 200)
+  expect([told(), kinds()]).toEqual([exchange.record.startMs, []])
+  vi.advanceTimersByTime(400)
+  expect(told()).toBe(Date.now())
+  exchanges.begin(exchange, 200, 'relay')
+  vi.advanceTimersByTime(1000)
+  expect(kinds()).toEqual(['heartbeat'])
+  exchanges.close()
+})
+
+test('a manifest holds them for as long as a HEAD may wait for it, however short the idle time is', () => {
+  const { exchanges, start, told } = open(700)
+  const exchange = start('manifest')
+  vi.advanceTimersByTime(9000)
+  expect(told()).toBe(exchange.record.startMs)
+  vi.advanceTimersByTime(2000)
+  expect(told()).toBe(Date.now())
   exchanges.close()
 })

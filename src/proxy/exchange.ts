@@ -85,20 +85,24 @@ export type Exchanges = {
   keepPlace<Value>(exchange: Exchange, then: (value: Value) => void): (value: Value) => void
   /** How many are under way. */
   active(): number
-  /** Unix ms: no request but for a blob that is under way began before, and will leave a record. */
-  runningSinceMs(): number
   sweep(): void
   close(): void
 }
 
 const sweepIntervalMs = 1000
+// Events wait so much longer than the idle time; each costs little.
+const tellIntervalMs = 200
+// Until a transfer is known, no session of any client is judged: sooner than the other heartbeats.
+const firstHeartbeatMs = 2000
+// As long as a HEAD waits at most for what follows it.
+const manifestHoldsMs = 10_000
 // nginx's status for a client that left before any answer; no RFC has one.
 const clientClosedRequest = 499
 
 export function createExchanges(options: {
   counters: ProxyCounters
   records: Records
-  /** A transfer under way leaves a heartbeat this often; a third of the sessions' idle time. */
+  /** A transfer under way leaves a heartbeat this often, the first one sooner; a third of the sessions' idle time. */
   heartbeatMs: number
   /** An answer must have begun by then. */
   waitMs: number
@@ -138,10 +142,12 @@ export function createExchanges(options: {
     records.write(record)
   }
 
+  const firstMs = Math.min(firstHeartbeatMs, heartbeatMs)
+
   const leaveHeartbeat = (exchange: Exchange, nowMs: number): void => {
     const { record } = exchange
-    exchange.nextHeartbeatMs = nowMs + heartbeatMs
     // Before the answer has begun there is nothing to say of it.
+    exchange.nextHeartbeatMs = nowMs + (record.status === 0 ? 0 : heartbeatMs)
     if (record.status === 0 || !exchange.isRecorded) return
     record.kind = 'heartbeat'
     record.durationMs = nowMs - exchange.startedMs
@@ -149,10 +155,25 @@ export function createExchanges(options: {
     records.write(record)
   }
 
+  /**
+   * A request that waits longer for its answer than sessions wait for a heartbeat holds them no more; but a HEAD is no
+   * check before the manifest that may follow it is known.
+   */
+  const tell = (): void => {
+    const nowMs = performance.now()
+    let upToMs = Date.now()
+    for (const { record, startedMs, isRecorded } of held) {
+      const holdsMs = record.class === 'blob' ? heartbeatMs : Math.max(heartbeatMs, manifestHoldsMs)
+      if (isRecorded && record.sequence < 0 && nowMs - startedMs < holdsMs)
+        upToMs = Math.min(upToMs, record.startMs)
+    }
+    records.tell(upToMs)
+  }
+
   const exchanges: Exchanges = {
     hold(exchange) {
       exchange.isHeld = true
-      exchange.nextHeartbeatMs = exchange.startedMs + heartbeatMs
+      exchange.nextHeartbeatMs = exchange.startedMs + firstMs
       held.add(exchange)
     },
     complete(exchange, bytes) {
@@ -182,12 +203,6 @@ export function createExchanges(options: {
       }
     },
     active: () => held.size,
-    runningSinceMs() {
-      let oldest = Date.now()
-      for (const { record, isRecorded } of held)
-        if (isRecorded && record.class !== 'blob') oldest = Math.min(oldest, record.startMs)
-      return oldest
-    },
     sweep() {
       const nowMs = performance.now()
       for (const exchange of held) {
@@ -199,9 +214,12 @@ export function createExchanges(options: {
     },
     close() {
       clearInterval(timer)
+      clearInterval(teller)
+      records.tell(Number.MAX_SAFE_INTEGER)
     },
   }
   const timer = setInterval(exchanges.sweep, Math.min(sweepIntervalMs, heartbeatMs))
+  const teller = setInterval(tell, tellIntervalMs)
   return exchanges
 }
 

@@ -36,8 +36,6 @@ export type Proxy = {
   setTokenKeys(keys: readonly string[]): void
   /** Requests in flight. */
   active(): number
-  /** Unix ms: no request but for a blob that is under way began before. */
-  runningSinceMs(): number
   /** Ends what is left, and leaves its records. */
   close(): Promise<void>
 }
@@ -216,7 +214,6 @@ export async function createProxy(options: ProxyOptions): Promise<Proxy> {
     },
     setTokenKeys: tokens.setKeys,
     active: exchanges.active,
-    runningSinceMs: exchanges.runningSinceMs,
     async close() {
       server.close()
       exchanges.close()

@@ -35,7 +35,6 @@ test('a check by docker, which takes one token for a pull, joins no pull by dige
     ['HEAD manifests/t', 'GET manifests/I'].map(
       (request, index) => joinEntryOf(parseFact(`0 n${index} ${request}`, index + 1, { tool }))?.kind ?? null,
     )
-  expect(kindsOf('docker')).toEqual([null, null])
-  expect(kindsOf('podman')).toEqual([null, null])
+  expect(kindsOf('docker')).toEqual([null, 'b'])
   expect(kindsOf('containerd')).toEqual(['a', 'b'])
 })
