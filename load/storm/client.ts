@@ -1,11 +1,11 @@
 /** One client of the storm: takes the steps of its kind, retries, resumes and gives up as its plan says. */
 import { hash } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Asker, digestOf, type Exchange, type Reply } from './exchange.ts'
+import type { StormImage } from './images.ts'
 import type { Mode, Step } from './kinds.ts'
 import type { Operation } from './plan.ts'
 import { createRandom } from './random.ts'
-import { failureHeader, type StormImage } from './registry.ts'
+import { failureHeader } from './registry.ts'
 
 /** What should become one package event. */
 export type Pull = {
@@ -20,6 +20,7 @@ export type Pull = {
 
 export type ClientOptions = {
   asker: Asker
+  delay(ms: number): Promise<void>
   nodes: number
   /** All requests of an address go to one node; else each to any. */
   byAddress: boolean
@@ -39,6 +40,9 @@ const maxTries = 3
 const retryAfterMs = 250
 const thinkMs = 40
 const pollEveryMs = 1500
+// Who polls and was refused comes back no sooner: kubelet's back-off begins at 10 s, watchers wait a minute or more.
+// Sooner it would be a retry, which is what Waybill takes it for.
+const pollAgainMs = 10_000
 const patternOfVersion = /\d+\.\d+\.\d+/
 
 /** Of the tool's version that its client has. */
@@ -150,7 +154,7 @@ export async function runOperation(operation: Operation, options: ClientOptions)
         if (tries === maxTries) return false
         if (failure !== 'refused') extra = extra.failure === refusal ? {} : extra
       }
-      await delay(retryAfterMs * (0.5 + random.next()))
+      await options.delay(retryAfterMs * (0.5 + random.next()))
     }
   }
 
@@ -173,7 +177,7 @@ export async function runOperation(operation: Operation, options: ClientOptions)
         // Without an index its manifest has been fetched as the root.
         return image.shape !== 'single' || step.what !== 'manifests' || step.reference !== '{M}'
       })
-      await delay(thinkMs * random.next())
+      await options.delay(thinkMs * random.next())
       const results = await Promise.all(steps.map((step) => take(step, pull, mayFail, left)))
       for (const [index, step] of steps.entries())
         if (step.what === 'blobs' && results[index] === true) had.add(referenceOf(step, image))
@@ -184,7 +188,8 @@ export async function runOperation(operation: Operation, options: ClientOptions)
   }
 
   for (let time = 0; time < operation.times; time++) {
-    if (time > 0) await delay(pollEveryMs * (0.7 + random.next()))
+    if (time === 1 && failure === 'refused') await options.delay(pollAgainMs * (1 + random.next()))
+    else if (time > 0) await options.delay(pollEveryMs * (0.7 + random.next()))
     for (const [index, image] of operation.images.entries()) {
       const isBatch = operation.images.length > 1
       const unfinished = await pullOnce(image, failure !== null && time === 0, {
@@ -192,7 +197,7 @@ export async function runOperation(operation: Operation, options: ClientOptions)
         isBatch,
       })
       if (failure !== 'continued' || unfinished === null) continue
-      await delay(options.continueAfterMs)
+      await options.delay(options.continueAfterMs)
       await pullOnce(image, false, { left: unfinished })
     }
   }

@@ -1,6 +1,7 @@
 /** The pull storm: `make load ARGS="storm …"`. */
 import { parseArgs } from 'node:util'
 import { defaultTraces } from './kinds.ts'
+import { rehearseStorm } from './rehearse.ts'
 import { judge, printStorm } from './report.ts'
 import { runStorm, type StormOptions } from './run.ts'
 
@@ -26,6 +27,8 @@ who does what and when it begins.
   --seed N            (1)
   --platform KNOWN    known: the platform of an image without index must be that of its config; any: it may
                       be null (known)
+  --rehearse          without Waybill: requests become events by its rules alone, in virtual time; idle is that of
+                      --idle, spread and skew too. Thousands of pulls take seconds
   --traces DIR        folder of client-traces.json and captured-traces.json (../shared/data); without
                       them a few built-in clients take part
   --show N            examples for each wrong field (2)
@@ -69,6 +72,7 @@ function readOptions(args: readonly string[]) {
         versions: text('20'),
         traces: text(defaultTraces),
       },
+      rehearse: { type: 'boolean', default: false },
       ...{ show: text('2'), help: { type: 'boolean', default: false } },
     },
   })
@@ -98,7 +102,12 @@ function readOptions(args: readonly string[]) {
     name,
     storm: { ...common, mode: name === 'token' ? 'token' : 'open', natGroup: name === 'open' ? 1 : natGroup },
   }))
-  return { storms, show: number('show', values.show, { min: 0, max: 1000 }), help: values.help }
+  return {
+    storms,
+    rehearse: values.rehearse,
+    show: number('show', values.show, { min: 0, max: 1000 }),
+    help: values.help,
+  }
 }
 
 export async function storm(args: readonly string[]): Promise<number> {
@@ -115,7 +124,7 @@ export async function storm(args: readonly string[]): Promise<number> {
   }
   let right = true
   for (const { name, storm: one } of options.storms) {
-    const result = await runStorm(one)
+    const result = await (options.rehearse ? rehearseStorm(one) : runStorm(one))
     printStorm(name, one, result, options.show)
     const failures = judge(name, result)
     for (const failure of failures) console.error(`load: storm ${name}: ${failure}`)

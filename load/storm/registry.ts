@@ -1,53 +1,23 @@
-/** The registry behind the storm: images made from their names, and failures where a request asks for them. */
-import { createHash } from 'node:crypto'
+/** The registry behind the storm, which fails where a request asks for it. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { imageTypes } from '../../test/support/traced-registry.ts'
+import { createImageStore, type ImageStore } from './images.ts'
 
 /** `answer=STATUS`, `cut=BYTES` (the connection breaks after so many) or `hold=BYTES` (nothing comes after them). */
 export const failureHeader = 'x-storm-failure'
 
-export type Part = {
-  digest: string
-  size: number
-  role: 'index' | 'platform' | 'attestation' | 'signature' | 'config' | 'layer' | 'attached'
-  /** `os/arch[/variant]` of a platform manifest. */
-  platform: string | null
-  /** Of manifests: config and layers, or the manifests listed. */
-  contains: string[]
-}
-
-export type StormImage = {
-  repository: string
-  tag: string
-  /** What the tag resolves to. */
-  digest: string
-  /** An index, a manifest without one, or a chart. */
-  shape: 'platforms' | 'single' | 'helm'
-  /** Digest by the name that traces use: I, M, C, L1 … */
-  names: Map<string, string>
-  parts: Map<string, Part>
-}
-
 export type StormRegistry = {
   url: string
   host: string
-  add(repository: string, tag: string, shape: StormImage['shape']): StormImage
+  add: ImageStore['add']
   stop(): Promise<void>
 }
 
-// Enough to be cut in the middle, little enough for twenty thousand pulls on one machine.
-const layerBytes = 8192
-
-type Stored = { headers: Record<string, string>; body: Buffer }
-type Descriptor = { mediaType: string; digest: string; size: number }
-
 export async function startStormRegistry(): Promise<StormRegistry> {
-  const stored = new Map<string, Stored>()
-  const tags = new Map<string, string[]>()
+  const images = createImageStore()
   const sockets = new Set<Socket>()
-  const server = createServer((request, response) => answer(request, response, stored))
+  const server = createServer((request, response) => answer(request, response, images))
   // As long as the storm may last: a connection that ends just as it is used again is no failure that was asked for.
   server.keepAliveTimeout = 600_000
   server.on('connection', (socket: Socket) => {
@@ -62,13 +32,7 @@ export async function startStormRegistry(): Promise<StormRegistry> {
   return {
     host,
     url: `http://${host}`,
-    add(repository, tag, shape) {
-      const known = [...(tags.get(repository) ?? []), tag]
-      tags.set(repository, known)
-      const body = Buffer.from(JSON.stringify({ name: repository, tags: known }))
-      stored.set(`/v2/${repository}/tags/list`, { headers: { 'Content-Type': 'application/json' }, body })
-      return addImage((path, one) => stored.set(`/v2/${repository}/${path}`, one), repository, tag, shape)
-    },
+    add: images.add,
     async stop() {
       const closed = once(server, 'close')
       server.close()
@@ -78,11 +42,11 @@ export async function startStormRegistry(): Promise<StormRegistry> {
   }
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, stored: Map<string, Stored>): void {
+function answer(request: IncomingMessage, response: ServerResponse, images: ImageStore): void {
   response.on('error', () => undefined)
   request.resume()
   const [failure, amount] = String(request.headers[failureHeader] ?? '').split('=')
-  const found = stored.get((request.url ?? '').split('?', 1)[0] ?? '')
+  const found = images.find((request.url ?? '').split('?', 1)[0] ?? '')
   if (failure === 'answer' || !found) {
     const body = found ? '{"errors":[{"code":"UNAVAILABLE"}]}' : '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}'
     response.writeHead(found ? Number(amount) : 404, {
@@ -105,110 +69,4 @@ function answer(request: IncomingMessage, response: ServerResponse, stored: Map<
       if (failure === 'cut') request.socket.end()
     })
   } else response.end(body.subarray(isPart ? first : 0))
-}
-
-function addImage(
-  store: (path: string, stored: Stored) => void,
-  repository: string,
-  tag: string,
-  shape: StormImage['shape'],
-): StormImage {
-  const names = new Map<string, string>()
-  const parts = new Map<string, Part>()
-
-  function put(
-    name: string,
-    mediaType: string,
-    content: Buffer | object,
-    rest: Pick<Part, 'role'> & Partial<Part>,
-  ): Descriptor {
-    const body = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content))
-    const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`
-    names.set(name, digest)
-    parts.set(digest, { digest, size: body.length, platform: null, contains: [], ...rest })
-    const isManifest = mediaType === imageTypes.index || mediaType === imageTypes.manifest
-    const headers = {
-      'Content-Type': isManifest ? mediaType : 'application/octet-stream',
-      'Docker-Content-Digest': digest,
-    }
-    store(`${isManifest ? 'manifests' : 'blobs'}/${digest}`, { headers, body })
-    if (name === 'I') store(`manifests/${tag}`, { headers, body })
-    if (name === 'S') {
-      store(`manifests/${names.get('I')?.replace(':', '-')}.sig`, { headers, body })
-    }
-    return { mediaType, digest, size: body.length }
-  }
-
-  /** All tags of a repository share what is `base`. */
-  function blob(name: string, mediaType: string, role: Part['role'] = 'layer', of = tag): Descriptor {
-    const text = `${repository} ${of} ${name} `
-    const bytes = role === 'layer' ? layerBytes : 512
-    return put(name, mediaType, Buffer.alloc(bytes, text), { role })
-  }
-  /** One that says its platform, as those of images do. */
-  function config(name: string, architecture: string): Descriptor {
-    const content = {
-      architecture,
-      os: 'linux',
-      of: `${repository} ${tag} ${name}`,
-      rootfs: { type: 'layers' },
-    }
-    return put(name, imageTypes.config, content, { role: 'config' })
-  }
-  function manifest(
-    name: string,
-    own: Descriptor,
-    layers: Descriptor[],
-    rest: Pick<Part, 'role'> & Partial<Part>,
-  ): Descriptor {
-    const content = { schemaVersion: 2, mediaType: imageTypes.manifest, config: own, layers }
-    return put(name, imageTypes.manifest, content, {
-      ...rest,
-      contains: [own, ...layers].map(({ digest }) => digest),
-    })
-  }
-
-  if (shape === 'helm') {
-    const chart = [blob('L1', imageTypes.helmChart)]
-    manifest('I', blob('C', imageTypes.helmConfig, 'config'), chart, { role: 'platform' })
-  } else {
-    const base = blob('L1', imageTypes.layer, 'layer', 'base')
-    const own = [base, blob('L2', imageTypes.layer), blob('L3', imageTypes.layer)]
-    const platform = 'linux/amd64'
-    const first = manifest(shape === 'single' ? 'I' : 'M', config('C', 'amd64'), own, {
-      role: 'platform',
-      platform,
-    })
-    if (shape === 'single') names.set('M', first.digest)
-    else {
-      const others = [base, blob('L2.2', imageTypes.layer), blob('L2.3', imageTypes.layer)]
-      const second = manifest('M2', config('C2', 'arm64'), others, {
-        role: 'platform',
-        platform: 'linux/arm64/v8',
-      })
-      const statement = [blob('A.layer1', imageTypes.inToto, 'attached')]
-      const attestation = manifest('A', blob('A.config', imageTypes.config, 'attached'), statement, {
-        role: 'attestation',
-      })
-      const manifests = [
-        { ...first, platform: { os: 'linux', architecture: 'amd64' } },
-        { ...second, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } },
-        {
-          ...attestation,
-          platform: { os: 'unknown', architecture: 'unknown' },
-          annotations: {
-            'vnd.docker.reference.digest': first.digest,
-            'vnd.docker.reference.type': 'attestation-manifest',
-          },
-        },
-      ]
-      const content = { schemaVersion: 2, mediaType: imageTypes.index, manifests }
-      put('I', imageTypes.index, content, { role: 'index', contains: manifests.map(({ digest }) => digest) })
-      const signed = [blob('S.layer1', imageTypes.signature, 'attached')]
-      manifest('S', blob('S.config', imageTypes.config, 'attached'), signed, { role: 'signature' })
-    }
-  }
-  const digest = names.get('I')
-  if (digest === undefined) throw new Error('an image without root')
-  return { repository, tag, digest, shape, names, parts }
 }

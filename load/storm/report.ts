@@ -33,6 +33,7 @@ export function printStorm(
   show: number,
 ): void {
   const { pulls, events, exact, cells, tookMs, requests } = result
+  const isRehearsed = result.cpuMs.length === 0
   const seconds = (ms: number): string => (ms / 1000).toFixed(1)
   const cpuMs = result.cpuMs.reduce((sum, ms) => sum + ms, 0)
   const lines = [
@@ -40,8 +41,10 @@ export function printStorm(
     '',
     `${result.operations} clients of ${result.clients}; ${options.natGroup} behind an address; ` +
       `${options.nodes} nodes, clocks ${options.skewMs} ms apart; something goes wrong with ${100 * options.failures} %`,
-    `${requests} requests to repositories in ${seconds(tookMs)} s; the last event ${seconds(result.settledMs)} s later; ` +
-      `CPU time of Waybill ${seconds(cpuMs)} s, ${((1000 * cpuMs) / Math.max(1, requests)).toFixed(0)} µs a request`,
+    isRehearsed
+      ? `${requests} requests to repositories in ${seconds(tookMs)} s of virtual time, without Waybill`
+      : `${requests} requests to repositories in ${seconds(tookMs)} s; the last event ${seconds(result.settledMs)} s ` +
+        `later; CPU time of Waybill ${seconds(cpuMs)} s, ${((1000 * cpuMs) / Math.max(1, requests)).toFixed(0)} µs a request`,
     '',
     '| | | |',
     '|---|--:|--:|',

@@ -12,10 +12,10 @@ import { startWaybill, type Waybill } from '../../test/support/waybill.ts'
 import { type Pull, runOperation } from './client.ts'
 import { type Comparison, compare } from './compare.ts'
 import { createAsker } from './exchange.ts'
+import { addImages, type StormImage } from './images.ts'
 import { type Mode, readKinds } from './kinds.ts'
 import { makePlan, type Operation } from './plan.ts'
-
-import { type StormImage, startStormRegistry } from './registry.ts'
+import { startStormRegistry } from './registry.ts'
 import { truthsOf } from './truth.ts'
 
 export type StormOptions = {
@@ -62,24 +62,9 @@ export type StormResult = Comparison & {
 }
 
 const domain = 'storm.example'
-const pullsOfRepository = 50
-const tagsOfRepository = 3
 const settleTimeoutMs = 120_000
 /** What they send is no part of the storm; a tool that nobody knows tells it apart. */
 const warmUpAgent = 'storm-warm-up/1.0'
-
-function addImages(
-  add: (repository: string, tag: string, shape: StormImage['shape']) => StormImage,
-  pulls: number,
-) {
-  const count = Math.max(4, Math.round(pulls / pullsOfRepository))
-  return Array.from({ length: count }, (_, index) => {
-    const shape = index % 8 === 3 ? 'helm' : index % 4 === 1 ? 'single' : 'platforms'
-    return Array.from({ length: tagsOfRepository }, (_, tag) =>
-      add(`team-${index % 5}/app-${index}`, `v${tag + 1}`, shape),
-    )
-  }).flat()
-}
 
 export async function runStorm(options: StormOptions): Promise<StormResult> {
   const { kinds, source } = readKinds(options.traces, options.mode)
@@ -213,6 +198,7 @@ async function play(
       domain,
       complain,
     },
+    delay,
     // A client known by its address goes on when its session is over.
     continueAfterMs: options.idleSeconds * 1000 + 3000,
   }

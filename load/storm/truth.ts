@@ -2,8 +2,8 @@
 import type { PackageEvent } from '../../src/record/events.ts'
 import type { Pull } from './client.ts'
 import type { Exchange } from './exchange.ts'
+import type { Part } from './images.ts'
 import type { Mode } from './kinds.ts'
-import type { Part } from './registry.ts'
 import { toolOf } from './tools.ts'
 
 /** From when to when something was, in Unix ms: a client cannot say more of what its server noted. */
@@ -128,7 +128,8 @@ function truthOf(pull: Pull, options: TruthOptions): Truth {
       ? 'other'
       : type === 'verify'
         ? 'signature'
-        : image.shape === 'helm'
+        : // Of an image of which nothing was seen nobody can say what it is; it is taken for one that runs.
+          image.shape === 'helm' && isResolved
           ? 'helm'
           : 'image',
     digest: isListing || (!isResolved && isByTag) ? null : image.digest,

@@ -13,7 +13,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-function open() {
+function open(beatMs = heartbeatMs) {
   let [told, sequence] = [0, 0]
   const records: Pick<WaybillRecord, 'kind' | 'startMs'>[] = []
   const exchanges = createExchanges({
@@ -25,13 +25,13 @@ function open() {
         told = upToMs
       },
     },
-    heartbeatMs,
+    heartbeatMs: beatMs,
     waitMs: 90_000,
     expire() {},
     leave() {},
   })
-  const start = (): Exchange => {
-    const record = newRecord('blob', new Uint8Array(16))
+  const start = (requestClass: 'blob' | 'manifest' = 'blob'): Exchange => {
+    const record = newRecord(requestClass, new Uint8Array(16))
     const exchange = { record, startedMs: performance.now(), isRecorded: true, over: false, isHeld: false }
     const held = { ...exchange, ticket: -1, sender: null, nextHeartbeatMs: 0 } as unknown as Exchange
     exchanges.hold(held)
@@ -71,5 +71,15 @@ test('a request without an answer holds the sessions, but not for longer than th
   exchanges.begin(exchange, 200, 'relay')
   vi.advanceTimersByTime(1000)
   expect(kinds()).toEqual(['heartbeat'])
+  exchanges.close()
+})
+
+test('a manifest holds them for as long as a HEAD may wait for it, however short the idle time is', () => {
+  const { exchanges, start, told } = open(700)
+  const exchange = start('manifest')
+  vi.advanceTimersByTime(9000)
+  expect(told()).toBe(exchange.record.startMs)
+  vi.advanceTimersByTime(2000)
+  expect(told()).toBe(Date.now())
   exchanges.close()
 })

@@ -94,6 +94,8 @@ const sweepIntervalMs = 1000
 const tellIntervalMs = 200
 // Until a transfer is known, no session of any client is judged: sooner than the other heartbeats.
 const firstHeartbeatMs = 2000
+// As long as a HEAD waits at most for what follows it.
+const manifestHoldsMs = 10_000
 // nginx's status for a client that left before any answer; no RFC has one.
 const clientClosedRequest = 499
 
@@ -153,12 +155,16 @@ export function createExchanges(options: {
     records.write(record)
   }
 
-  /** A request that waits longer for its answer than sessions wait for a heartbeat holds them no more. */
+  /**
+   * A request that waits longer for its answer than sessions wait for a heartbeat holds them no more; but a HEAD is no
+   * check before the manifest that may follow it is known.
+   */
   const tell = (): void => {
     const nowMs = performance.now()
     let upToMs = Date.now()
     for (const { record, startedMs, isRecorded } of held) {
-      if (isRecorded && record.sequence < 0 && nowMs - startedMs < heartbeatMs)
+      const holdsMs = record.class === 'blob' ? heartbeatMs : Math.max(heartbeatMs, manifestHoldsMs)
+      if (isRecorded && record.sequence < 0 && nowMs - startedMs < holdsMs)
         upToMs = Math.min(upToMs, record.startMs)
     }
     records.tell(upToMs)

@@ -16,6 +16,13 @@ const longestSettleMs = 1000
 export const undecidedMs = 3_600_000
 export const decidedMs = 900_000
 
+/**
+ * Programs on containerd's resolver that may set up their hosts, and with them what holds the token, anew for HEAD and
+ * GET (captured of containerd). docker takes one token for a pull, with either of its stores; so do all that do not
+ * begin with a HEAD. null: programs on containerd's library may call themselves anything.
+ */
+const splittingTools: ReadonlySet<string | null> = new Set(['containerd', 'buildkit', null])
+
 /** A manifest request of a token session, as the join index keeps it. */
 export type JoinEntry = {
   /** `a`: HEAD; `b`: GET by digest; `c`: GET by tag. At one time they are decided in this order. */
@@ -41,7 +48,7 @@ export function joinKeyOf({ context }: Pick<Fact, 'context'>): string {
   return joinKey
 }
 
-/** null: nothing to join (in client sessions HEAD and GET share the session anyway). */
+/** null: nothing to join (in client sessions HEAD and GET share the session anyway; so they do where a tool takes one token). */
 export function joinEntryOf(fact: Fact): JoinEntry | null {
   const counts =
     fact.class === 'manifest' &&
@@ -52,6 +59,7 @@ export function joinEntryOf(fact: Fact): JoinEntry | null {
   if (!counts || fact.digest === null) return null
   const kind =
     fact.method === 'HEAD' ? 'a' : parseReference(fact.reference ?? '').kind === 'digest' ? 'b' : 'c'
+  if (kind === 'a' && !splittingTools.has(fact.context.client.tool)) return null
   return { kind, digest: shortDigest(fact.digest), time: fact.time }
 }
 
@@ -87,8 +95,9 @@ export function compareEntries(a: OpenEntry, b: OpenEntry): number {
 }
 
 /**
- * Walks the open entries, of each session the first of each kind, as they happened: a GET by digest takes the oldest
- * HEAD of that digest still waiting. Sessions that have both need no other. `entries`: all up to the limit, in order.
+ * Walks the open entries, of each session the first of each kind, as they happened: a GET by digest takes the newest
+ * HEAD of that digest still waiting, as a client lets no more time pass between them than a token takes; the older ones
+ * are most likely checks. Sessions that have both need no other. `entries`: all up to the limit, in order.
  */
 export function decideJoins(
   entries: readonly OpenEntry[],
@@ -99,7 +108,7 @@ export function decideJoins(
   const marks = new Map<string, number>()
   const heads: OpenEntry[] = []
   function takeHead(isWanted: (head: OpenEntry) => boolean): OpenEntry | undefined {
-    const at = heads.findIndex(isWanted)
+    const at = heads.findLastIndex(isWanted)
     return at < 0 ? undefined : heads.splice(at, 1)[0]
   }
   for (const entry of entries) {

@@ -3,8 +3,9 @@
  */
 import { expect, test } from 'vitest'
 import { createRandom } from '../../test/support/session-storm.ts'
-import { compareEntries, decideJoins, type OpenEntry } from './join-index.ts'
+import { compareEntries, decideJoins, joinEntryOf, type OpenEntry } from './join-index.ts'
 import { pairSessions } from './pair-sessions.ts'
+import { parseFact } from './pull/session.fixture.ts'
 
 const windowMs = 9000
 
@@ -27,4 +28,13 @@ test.each([1, 2, 3])('of thousands of requests behind one address (%i)', (seed) 
   )
   expect(expected.length).toBeGreaterThan(200)
   expect([...pairSessions(entries, windowMs)].sort()).toEqual(expected.sort())
+})
+
+test('a check by docker, which takes one token for a pull, joins no pull by digest; those of containerd do', () => {
+  const kindsOf = (tool: string) =>
+    ['HEAD manifests/t', 'GET manifests/I'].map(
+      (request, index) => joinEntryOf(parseFact(`0 n${index} ${request}`, index + 1, { tool }))?.kind ?? null,
+    )
+  expect(kindsOf('docker')).toEqual([null, 'b'])
+  expect(kindsOf('containerd')).toEqual(['a', 'b'])
 })

@@ -98,9 +98,9 @@ test('the id is a hash of the session and the record of the first request', () =
 })
 
 test('client, place and node are those of the first request for a resource', () => {
-  const facts = parseFacts(['0 GET tags/list', '0.1 HEAD manifests/t', '0.2 GET manifests/I'])
+  const facts = parseFacts(['0 n1 GET tags/list', '0.1 n1 HEAD manifests/t', '0.2 n1 GET manifests/I'])
   const context = {
-    ...createContext('diun'),
+    ...createContext('diun', 'token'),
     node: 'second',
     geo: { country: 'NO', region: null, city: null },
   }

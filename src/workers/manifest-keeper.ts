@@ -19,8 +19,12 @@ export type ManifestKeeper = {
   close(): void
 }
 
-/** Of up to 8 MiB each (`limits.manifestBytes`), though most are a few KB. */
-const maxUnsafe = 256
+/** Most are a few KB, so a registry's thousands may come at once, as after a start; some have 8 MiB. */
+const maxUnsafeBytes = 64 * 1024 * 1024
+/** What each takes at least. */
+const overheadBytes = 1024
+/** In the pool at a time: batches of records must not wait for all of them. */
+const maxRunning = 64
 /** One that ends workers may do so no more often. */
 const maxWorkerEnds = 3
 /** A full disk is waited for about four minutes; after that the manifest comes again within the hour. */
@@ -33,7 +37,9 @@ const endsWorker: readonly FailureReason[] = ['worker_exit', 'out_of_memory', 't
 export function createManifestKeeper(options: ManifestKeeperOptions): ManifestKeeper {
   const stop = new AbortController()
   const { delay = (delayMs, signal) => wait(delayMs, undefined, { signal }) } = options
-  let unsafe = 0
+  const waiting: KeptManifest[] = []
+  let unsafeBytes = 0
+  let running = 0
 
   function giveUp(fields: object): void {
     options.log.warn(fields, 'a manifest was not kept: its sessions do not know their layers')
@@ -61,17 +67,35 @@ export function createManifestKeeper(options: ManifestKeeperOptions): ManifestKe
     }
   }
 
+  function runNext(): void {
+    while (running < maxRunning) {
+      const manifest = waiting.shift()
+      if (manifest === undefined) return
+      running++
+      see(manifest)
+        .catch(() => undefined)
+        .finally(() => {
+          running--
+          unsafeBytes -= sizeOf(manifest)
+          runNext()
+        })
+    }
+  }
+
   return {
     keep(manifest) {
-      if (unsafe >= maxUnsafe) {
+      if (unsafeBytes + sizeOf(manifest) > maxUnsafeBytes) {
         giveUp({ reason: 'overflow' })
         return
       }
-      unsafe++
-      see(manifest)
-        .finally(() => unsafe--)
-        .catch(() => undefined)
+      unsafeBytes += sizeOf(manifest)
+      waiting.push(manifest)
+      runNext()
     },
     close: () => stop.abort(),
   }
+}
+
+function sizeOf({ bytes }: KeptManifest): number {
+  return bytes.byteLength + overheadBytes
 }

@@ -79,14 +79,23 @@ export function testSessionJoins(open: OpenStore): void {
       {},
     ],
     [
-      'two clients behind one address, in order',
+      'two clients behind one address: the newest HEAD first',
       [
         ['HEAD', 's1', '1.0', 0],
         ['HEAD', 's3', '1.0', 5],
         ['GET', 's4', digest, 10],
         ['GET', 's2', digest, 11],
       ],
-      { s1: 's4', s3: 's2' },
+      { s1: 's2', s3: 's4' },
+    ],
+    [
+      'a check some seconds before the HEAD of a pull stays a check',
+      [
+        ['HEAD', 's1', '1.0', 0],
+        ['HEAD', 's2', '1.0', 4000],
+        ['GET', 's3', digest, 4050],
+      ],
+      { s2: 's3' },
     ],
     [
       'a check between two pulls stays a check',

@@ -127,17 +127,13 @@ function readContents(root: string, graph: Graph): Contents {
 }
 
 /** Reads contents and remembers them: a session asks for the same few roots for each of its facts. */
-export function createContentsReader(
-  graph: Graph,
-  onRead: (contents: Contents) => void,
-): (root: string) => Contents {
+export function createContentsReader(graph: Graph): (root: string) => Contents {
   const known = new Map<string, Contents>()
   return (root) => {
     const seen = known.get(root)
     if (seen !== undefined) return seen
     const contents = readContents(root, graph)
     known.set(root, contents)
-    onRead(contents)
     return contents
   }
 }

@@ -3,7 +3,7 @@
  */
 import { expect, test } from 'vitest'
 import type { PackageEvent } from '../../record/events.ts'
-import { createImageGraph, parseFacts, run } from './session.fixture.ts'
+import { createImageGraph, parseFacts, run, sizeOf } from './session.fixture.ts'
 
 type Counts = PackageEvent['counts']
 
@@ -54,4 +54,13 @@ test.each(rows)('%s', (_, lines, expected) => {
   const facts = parseFacts(lines.map((line, index) => `${index / 10} ${line}`))
   const { finished } = run(facts, createImageGraph())
   expect(finished.map(({ event }) => event.counts)).toEqual([{ ...none, ...expected }])
+})
+
+test.each([
+  ['a manifest that was refused counts with its size, which others told', '503', sizeOf('I')],
+  ['one that nobody knows counts nothing', '404 manifests/X1', 0],
+])('bytes expected: %s', (_, answer, bytes) => {
+  const [status, path = 'manifests/I'] = answer.split(' ')
+  const { finished } = run(parseFacts([`0 GET ${path} ${status}`]), createImageGraph())
+  expect(finished.map(({ event }) => [event.kind, event.bytes_expected])).toEqual([['failed', bytes]])
 })

@@ -2,7 +2,8 @@
  * The counting fields of a package event: requests, bytes, and the counts of others' definitions (5, CONTRACT 7).
  */
 import type { PackageEvent } from '../../record/events.ts'
-import type { Fact } from '../types.ts'
+import type { Fact, Graph } from '../types.ts'
+import { manifestIn } from './contents.ts'
 import { countLayers, requestedLayers, requestedRole } from './delivery.ts'
 import { descriptorSize, manifestRole, type Pull } from './pull.ts'
 import { countBytes } from './ranges.ts'
@@ -33,10 +34,15 @@ export function countRequests(pull: Pull): RequestCounts {
 }
 
 /** Sizes of the distinct manifests and blobs requested, by descriptor, else as answered; null if one is unknown. */
-function expectedBytes(pull: Pull): number | null {
+function expectedBytes(pull: Pull, graph: Graph): number | null {
   let sum = 0
   for (const transfer of pull.transfers.values()) {
-    const size = descriptorSize(pull, transfer.digest) ?? transfer.size
+    // Of a root that was refused it is known from others.
+    const size =
+      descriptorSize(pull, transfer.digest) ??
+      transfer.size ??
+      manifestIn(graph, transfer.digest)?.size ??
+      null
     if (size === null && transfer.answered) return null
     sum += size ?? 0
   }
@@ -49,14 +55,14 @@ function basisOf(blobs: Transfer[]): PackageEvent['bytes_basis'] {
   return blobs.some((blob) => blob.observed) ? 'mixed' : 'redirected'
 }
 
-export function countTraffic(pull: Pull): ByteCounts {
+export function countTraffic(pull: Pull, graph: Graph): ByteCounts {
   const transfers = [...pull.transfers.values()]
   const unique = (transfer: Transfer) =>
     countBytes(transfer.ranges, transfer.size ?? descriptorSize(pull, transfer.digest) ?? undefined)
   return {
     bytes_sent: pull.facts.reduce((sum, fact) => sum + fact.bytesSent, 0),
     bytes_unique: transfers.reduce((sum, transfer) => sum + unique(transfer), 0),
-    bytes_expected: expectedBytes(pull),
+    bytes_expected: expectedBytes(pull, graph),
     bytes_basis: basisOf(transfers.filter((transfer) => transfer.class === 'blob' && transfer.answered)),
   }
 }

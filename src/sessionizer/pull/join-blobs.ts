@@ -2,10 +2,11 @@
  * To which pull a blob request belongs (10.1 "Join", 10.3-1, 2, 10, 11).
  */
 import type { Fact } from '../types.ts'
-import { findNewest, findOldest, newer, older, type Test } from './line.ts'
+import { findNewest, newer, type Test } from './line.ts'
 import { hasUnknownContents, isDelivered, type Pull } from './pull.ts'
 import { addFact } from './pull-facts.ts'
 import { coversRange } from './ranges.ts'
+import { findLikeliest, likelier } from './recency.ts'
 import { isOpen, mayBelong, preferToken, type Session, settlePull, startPull } from './session.ts'
 import { type BlobShelf, isCut, isPossible, isRunning, isWanted, openBlobShelf } from './shelf.ts'
 
@@ -16,10 +17,12 @@ function findContinued(session: Session, shelf: BlobShelf, fact: Fact, may: Test
   const { digest } = shelf
   const runs = (pull: Pull) => isOpen(session, pull) && isRunning(pull, digest, fact.time)
   const wasCut = (pull: Pull) => isOpen(session, pull) && isCut(pull, digest, fact.time)
-  return older(
+  const { recency } = session
+  return likelier(
+    recency,
     // Ranges side by side are one client's (10.3-11), whole blobs side by side are not.
-    findOldest(shelf.running, runs, may),
-    findOldest(shelf.cut, wasCut, (pull) => may(pull) && !isCovered(pull, digest, fact)),
+    findLikeliest(recency, shelf.running, runs, may),
+    findLikeliest(recency, shelf.cut, wasCut, (pull) => may(pull) && !isCovered(pull, digest, fact)),
   )
 }
 
@@ -32,7 +35,12 @@ function findOutstanding(session: Session, shelf: BlobShelf, fact: Fact, may: Te
   const wants = (pull: Pull) => isOpen(session, pull) && isWanted(pull, digest)
   const wasCut = (pull: Pull) => isOpen(session, pull) && isCut(pull, digest, fact.time)
   const again = (pull: Pull) => may(pull) && (fact.offset === 0 || isCovered(pull, digest, fact))
-  return older(findOldest(shelf.wanted, wants, may), findOldest(shelf.cut, wasCut, again))
+  const { recency } = session
+  return likelier(
+    recency,
+    findLikeliest(recency, shelf.wanted, wants, may),
+    findLikeliest(recency, shelf.cut, wasCut, again),
+  )
 }
 
 function findRepeated(session: Session, shelf: BlobShelf, fact: Fact, may: Test): Pull | undefined {
@@ -45,7 +53,7 @@ function findRepeated(session: Session, shelf: BlobShelf, fact: Fact, may: Test)
   return newer(findNewest(shelf.delivered, has, may), findNewest(shelf.running, runs, may))
 }
 
-/** Which pull a blob fits best. Equal ones: the oldest, but of repeats and guesses the newest. */
+/** Which pull a blob fits best. Equal ones: which was active last, but of repeats and guesses the newest. */
 function findPull(session: Session, fact: Fact, digest: string): Pull | undefined {
   const shelf = openBlobShelf(session, digest)
   const fits = (pull: Pull) => isOpen(session, pull) && isPossible(pull, digest)
@@ -56,7 +64,7 @@ function findPull(session: Session, fact: Fact, digest: string): Pull | undefine
     (may) =>
       (fact.offset > 0 ? findContinued(session, shelf, fact, may) : undefined) ??
       findOutstanding(session, shelf, fact, may) ??
-      findOldest(shelf.possible, fits, may) ??
+      findLikeliest(session.recency, shelf.possible, fits, may) ??
       findRepeated(session, shelf, fact, may) ??
       findNewest(session.unknown, isUnknown, (pull) => may(pull) && mayBelong(pull, fact)),
   )

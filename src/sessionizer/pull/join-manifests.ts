@@ -2,8 +2,9 @@
  * To which pull a manifest request belongs, or whether it is the root of a new one (10.1, 10.3-1, 2, 3, 9, 16).
  */
 import type { Fact } from '../types.ts'
+import { takeEarlier } from './earlier.ts'
 import { judge } from './kind.ts'
-import { findNewest, findOldest, newer, older, type Test } from './line.ts'
+import { findNewest, findOldest, newer, type Test } from './line.ts'
 import {
   fetchedPlatforms,
   hasOnlyRootFacts,
@@ -13,8 +14,9 @@ import {
   type Pull,
 } from './pull.ts'
 import { addFact, joinContents } from './pull-facts.ts'
+import { findLikeliest, likelier } from './recency.ts'
 import { endOf, isAnswered, retryWindowMs } from './request.ts'
-import { awaitsDigest, awaitsRoot, isRetriedBy, isRootCut, rootTransfer } from './root-lines.ts'
+import { awaitsDigest, awaitsRoot, isAtRoot, isRetriedBy, isRootCut, rootTransfer } from './root-lines.ts'
 import {
   isOpen,
   type KnownTag,
@@ -48,17 +50,21 @@ function findRetried(session: Session, fact: Fact): Pull | undefined {
   const lines = fact.method === 'GET' ? retriedByGet : retriedByHead
   const awaits = (pull: Pull) => {
     const failure = pull.rootFailure
-    if (failure === null || !isRetriedBy(fact.method, failure)) return false
+    if (failure === null || pull.reference !== fact.reference) return false
+    if (!isRetriedBy(fact.method, failure)) return false
     return fact.time - endOf(failure) <= retryWindowMs(failure) && isOpen(session, pull)
   }
-  return preferToken(session, fact, (may) => findOldest(lines.get(fact.reference), awaits, may))
+  return preferToken(session, fact, (may) =>
+    findLikeliest(session.recency, lines.get(fact.reference), awaits, may),
+  )
 }
 
 /** GET of a tag that was fetched already and led nowhere yet, or was cut off: the same operation asks again. */
 function findRepeatedRoot(session: Session, fact: Fact): Pull | undefined {
   const { alone, cut } = session.rootLines
-  const isAlone = (pull: Pull) => isOpen(session, pull) && hasOnlyRootFacts(pull)
-  const wasCut = (pull: Pull) => isOpen(session, pull) && isRootCut(pull)
+  const isOfTag = (pull: Pull) => pull.reference === fact.reference && isOpen(session, pull)
+  const isAlone = (pull: Pull) => isOfTag(pull) && hasOnlyRootFacts(pull)
+  const wasCut = (pull: Pull) => isOfTag(pull) && isRootCut(pull)
   const hasEnded = (pull: Pull) => {
     const transfer = rootTransfer(pull)
     return transfer !== null && !isRunningAt(transfer, fact.time)
@@ -66,10 +72,12 @@ function findRepeatedRoot(session: Session, fact: Fact): Pull | undefined {
   const asksTwice = fact.context.client.tool === repeatingTool
   const mayShare = fact.context.session_method === 'token' || session.isMixed
   return preferToken(session, fact, (may) =>
-    older(
-      findOldest(cut.get(fact.reference), wasCut, (pull) => may(pull) && hasEnded(pull)),
+    likelier(
+      session.recency,
+      findLikeliest(session.recency, cut.get(fact.reference), wasCut, (pull) => may(pull) && hasEnded(pull)),
       asksTwice || mayShare
-        ? findOldest(
+        ? findLikeliest(
+            session.recency,
             alone.get(fact.reference),
             isAlone,
             (pull) => may(pull) && (asksTwice || sharesToken(pull, fact)),
@@ -82,10 +90,12 @@ function findRepeatedRoot(session: Session, fact: Fact): Pull | undefined {
 function findByTag(session: Session, fact: Fact): Pull | undefined {
   const retried = findRetried(session, fact)
   if (retried !== undefined || fact.method === 'HEAD') return retried
-  const isChecked = (pull: Pull) => isOpen(session, pull) && isHeadOnly(pull) && pull.resolved
+  const isChecked = (pull: Pull) =>
+    pull.reference === fact.reference && isOpen(session, pull) && isHeadOnly(pull) && pull.resolved
   const line = session.rootLines.checked.get(fact.reference)
   return (
-    preferToken(session, fact, (may) => findOldest(line, isChecked, may)) ?? findRepeatedRoot(session, fact)
+    preferToken(session, fact, (may) => findLikeliest(session.recency, line, isChecked, may)) ??
+    findRepeatedRoot(session, fact)
   )
 }
 
@@ -93,28 +103,36 @@ function findByTag(session: Session, fact: Fact): Pull | undefined {
 function findAwaiting(session: Session, fact: Fact, digest: string): Pull | undefined {
   const { awaited, unnamed } = session.rootLines
   const awaits = (pull: Pull) => isOpen(session, pull) && pull.digest === digest && awaitsRoot(pull)
+  const isNext = (pull: Pull) => isAtRoot(pull) || sharesToken(pull, fact)
   const isUnnamed = (pull: Pull) => isOpen(session, pull) && awaitsDigest(pull)
   return (
-    preferToken(session, fact, (may) => findOldest(awaited.get(digest), awaits, may)) ??
     preferToken(session, fact, (may) =>
-      findOldest(unnamed, isUnnamed, (pull) => may(pull) && mayBelong(pull, fact)),
+      findLikeliest(session.recency, awaited.get(digest), awaits, (pull) => may(pull) && isNext(pull)),
+    ) ??
+    preferToken(session, fact, (may) =>
+      findLikeliest(session.recency, unnamed, isUnnamed, (pull) => may(pull) && mayBelong(pull, fact)),
     )
   )
 }
 
 function findListed(session: Session, shelf: ManifestShelf, fact: Fact): Pull | undefined {
   const lists = (pull: Pull) => isOpen(session, pull) && isChild(pull, shelf.digest)
-  return preferToken(session, fact, (may) => findOldest(shelf.listed, lists, may))
+  return preferToken(session, fact, (may) => findLikeliest(session.recency, shelf.listed, lists, may))
 }
 
 function findChild(session: Session, shelf: ManifestShelf, fact: Fact): Pull | undefined {
   const lacks = (pull: Pull) => isOpen(session, pull) && isOutstanding(pull, shelf.digest)
   const isFresh = (pull: Pull) => lacks(pull) && fetchedPlatforms(pull).length === 0
+  // Who has not fetched the index yet may have it from an earlier pull, but more likely fetches it first.
+  const isRead = (pull: Pull) => !isHeadOnly(pull)
   return preferToken(
     session,
     fact,
     // Most clients fetch one platform: who has none yet is the likelier one.
-    (may) => findOldest(shelf.fresh, isFresh, may) ?? findOldest(shelf.outstanding, lacks, may),
+    (may) =>
+      findLikeliest(session.recency, shelf.fresh, isFresh, (pull) => may(pull) && isRead(pull)) ??
+      findLikeliest(session.recency, shelf.fresh, isFresh, may) ??
+      findLikeliest(session.recency, shelf.outstanding, lacks, may),
   )
 }
 
@@ -173,7 +191,7 @@ function latest(a: KnownTag, b: KnownTag): KnownTag {
 
 /** A check of the same digest by the same client, not long ago: its tag is what the pull by digest is about. */
 function inferTag(session: Session, fact: Fact, digest: string): string | null {
-  const known = session.knownTags.get(digest) ?? []
+  const known = session.client.knownTags.get(digest) ?? []
   const over: KnownTag[] = []
   const open: KnownTag[] = []
   // Most are over, and need not be looked at again.
@@ -189,7 +207,7 @@ function inferTag(session: Session, fact: Fact, digest: string): string | null {
   findOldest(session.rootLines.checks.get(digest), isCheck, () => false)
   if (over.length > 0) {
     known.push(over.reduce(latest))
-    session.knownTags.set(digest, known)
+    session.client.knownTags.set(digest, known)
   }
   const fresh = [...known, ...open].filter(
     ({ endMs }) => endMs <= fact.time && fact.time - endMs <= session.idleMs,
@@ -223,5 +241,6 @@ export function joinManifest(session: Session, fact: Fact, tag: string | null, s
     joinContents(pull, session.read(resolved))
   }
   addFact(pull, fact)
+  if (found === undefined) takeEarlier(session, pull, fact)
   settlePull(session, pull, fact)
 }

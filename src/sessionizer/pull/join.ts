@@ -1,14 +1,16 @@
 /**
  * Joins the facts of a session into pulls: the one place that says which request starts, continues or ends what.
  */
-import type { Fact, Graph } from '../types.ts'
+import type { Fact, FactContext, Graph } from '../types.ts'
 import { joinBlob } from './join-blobs.ts'
 import { findUnknown, joinManifest } from './join-manifests.ts'
 import { findNewest } from './line.ts'
 import type { Origin, Pull } from './pull.ts'
 import { addFact, joinContents } from './pull-facts.ts'
-import { compareFacts, isAnswered, parseReference } from './request.ts'
+import { advance } from './recency.ts'
+import { compareFacts, isAnswered, machineOf, parseReference } from './request.ts'
 import {
+  createClient,
   createSession,
   isOpen,
   type KnownTag,
@@ -70,6 +72,7 @@ function joinTags(session: Session, fact: Fact): void {
 /** Adds the next fact in order of (time, id). */
 function joinFact(session: Session, fact: Fact, subjectOf: (digest: string) => string | null): void {
   session.nowMs = fact.time
+  advance(session.recency, fact.time)
   if (fact.class === 'tags') return joinTags(session, fact)
   if (fact.class === 'referrers') return joinReferrers(session, fact)
   if (fact.class === 'blob') return joinBlob(session, fact)
@@ -84,6 +87,23 @@ function comparePulls(a: Pull, b: Pull): number {
   return first === undefined || second === undefined ? 0 : compareFacts(first, second)
 }
 
+function isMixed([first, ...rest]: readonly Fact[]): boolean {
+  return rest.some(
+    ({ sessionId, context }) =>
+      sessionId !== first?.sessionId || context.session_method !== first.context.session_method,
+  )
+}
+
+/** Most facts of a session share their context. */
+function createMachineFinder(): (fact: Fact) => string {
+  const known = new Map<FactContext, string>()
+  return (fact) => {
+    const machine = known.get(fact.context) ?? machineOf(fact)
+    known.set(fact.context, machine)
+    return machine
+  }
+}
+
 /** `facts` in order of (time, id); so are the pulls, by their first fact, and the facts of each. */
 export function joinFacts(
   facts: readonly Fact[],
@@ -91,14 +111,19 @@ export function joinFacts(
   idleMs: number,
   knownTags: readonly KnownTag[],
 ): Pull[] {
-  const [first] = facts
-  const isMixed = facts.some(
-    ({ sessionId, context }) =>
-      sessionId !== first?.sessionId || context.session_method !== first.context.session_method,
-  )
-  const session = createSession(graph, idleMs, knownTags, isMixed)
-  for (const fact of facts) joinFact(session, fact, (digest) => graph.get(digest)?.subject ?? null)
-  const pulls = session.pulls.filter((pull) => !pull.taken)
+  const client = createClient(graph, idleMs, knownTags)
+  const machines = Map.groupBy(facts, createMachineFinder())
+  const sessions = new Map<Fact, Session>()
+  for (const own of machines.values()) {
+    const session = createSession(client, isMixed(own))
+    for (const fact of own) sessions.set(fact, session)
+  }
+  // All in order of time: a machine takes tags from checks of others.
+  for (const fact of facts) {
+    const session = sessions.get(fact)
+    if (session) joinFact(session, fact, (digest) => graph.get(digest)?.subject ?? null)
+  }
+  const pulls = client.pulls.filter((pull) => !pull.taken)
   // Facts that waited for their root came to it after it.
   for (const pull of pulls) pull.facts.sort(compareFacts)
   return pulls.sort(comparePulls)

@@ -15,7 +15,7 @@ import {
   type Pull,
 } from './pull.ts'
 import { coversRange } from './ranges.ts'
-import { endOf, isAnswered, isRetryable, retryWindowMs } from './request.ts'
+import { compareFacts, endOf, isAnswered, isRetryable, machineOf, retryWindowMs } from './request.ts'
 import type { KnownTag } from './session.ts'
 import { isFinished, isRunningAt } from './transfer.ts'
 
@@ -26,6 +26,8 @@ export type Naive = {
   idleMs: number
   read: (digest: string) => Contents
   knownTags: readonly KnownTag[]
+  /** What was joined to each pull by itself, not with others that waited. */
+  joined: Map<Pull, Fact[]>
 }
 
 export type Test = (pull: Pull) => boolean
@@ -41,8 +43,11 @@ function isOpenAt(pull: Pull, timeMs: number, idleMs: number): boolean {
   return pull.facts.some((fact) => fact.heartbeat) || !isComplete(pull)
 }
 
-export function openPulls({ pulls, idleMs }: Naive, timeMs: number): Pull[] {
-  return pulls.filter((pull) => isOpenAt(pull, timeMs, idleMs))
+/** Of the same machine, when the fact begins. */
+export function openPulls({ pulls, idleMs }: Naive, fact: Fact): Pull[] {
+  const isOfMachine = ([first]: readonly Fact[]) =>
+    first === undefined || machineOf(first) === machineOf(fact)
+  return pulls.filter((pull) => isOpenAt(pull, fact.time, idleMs) && isOfMachine(pull.facts))
 }
 
 export function sharesToken(pull: Pull, fact: Fact): boolean {
@@ -54,14 +59,35 @@ export function mayBelong(pull: Pull, fact: Fact): boolean {
 }
 
 function preferToken(fitting: Pull[], fact: Fact): Pull[] {
-  const { version } = fact.context.client
   const ofToken = fitting.filter((pull) => sharesToken(pull, fact))
-  const ofVersion = fitting.filter((pull) => pull.facts.some((one) => one.context.client.version === version))
-  return [ofToken, ofVersion].find((some) => some.length > 0) ?? fitting
+  return ofToken.length > 0 ? ofToken : fitting
 }
 
-function oldest({ open }: Naive, fact: Fact, fits: Test): Pull | undefined {
-  return preferToken(open.filter(fits), fact)[0]
+type Moment = [timeMs: number, isStart: number, index: number]
+
+function compareMoments(a: Moment, b: Moment): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2]
+}
+
+/** When it asked, or got an answer, last. */
+function lastMoment({ joined }: Naive, pull: Pull, facts: readonly Fact[], nowMs: number): Moment {
+  const moments = (joined.get(pull) ?? []).flatMap((fact): Moment[] => {
+    const index = facts.indexOf(fact)
+    const start: Moment = [fact.time, 1, index]
+    return fact.heartbeat || endOf(fact) > nowMs ? [start] : [start, [endOf(fact), 0, index]]
+  })
+  return moments.sort(compareMoments).at(-1) ?? [0, 0, 0]
+}
+
+function likeliestOf(naive: Naive, fact: Fact, equal: readonly Pull[]): Pull | undefined {
+  const facts = [...naive.joined.values()].flat().sort(compareFacts)
+  const moments = equal.map((pull) => ({ pull, moment: lastMoment(naive, pull, facts, fact.time) }))
+  const active = moments.find(({ moment }) => moment[0] >= fact.time - 1000)
+  return active?.pull ?? moments.sort((a, b) => compareMoments(a.moment, b.moment)).at(-1)?.pull
+}
+
+function likeliest(naive: Naive, fact: Fact, fits: Test): Pull | undefined {
+  return likeliestOf(naive, fact, preferToken(naive.open.filter(fits), fact))
 }
 
 export function newest({ open }: Naive, fact: Fact, fits: Test): Pull | undefined {
@@ -107,7 +133,7 @@ export function findForBlob(naive: Naive, fact: Fact, digest: string): Pull | un
   const best = Math.min(...fitting.map((pull) => fitOfBlob(pull, fact, digest)))
   const equal = fitting.filter((pull) => fitOfBlob(pull, fact, digest) === best)
   return (
-    equal.at(best > 2 ? -1 : 0) ??
+    (best > 2 ? equal.at(-1) : likeliestOf(naive, fact, equal)) ??
     open.findLast((pull) => pull.reference === digest && pull.rootFailure !== null) ??
     open.findLast((pull) => pull.origin === 'orphan' && mayBelong(pull, fact))
   )
@@ -131,7 +157,11 @@ function wasCut(pull: Pull, digest: string | null, fact: Fact): boolean {
 
 export function findByTag(naive: Naive, fact: Fact): Pull | undefined {
   const find = (fits: Test) =>
-    oldest(naive, fact, (pull) => pull.origin === 'root' && pull.reference === fact.reference && fits(pull))
+    likeliest(
+      naive,
+      fact,
+      (pull) => pull.origin === 'root' && pull.reference === fact.reference && fits(pull),
+    )
   const retried = find((pull) => isRetry(pull, fact))
   if (retried !== undefined || fact.method === 'HEAD') return retried
   const asksTwice = fact.context.client.tool === 'docker-cli'
@@ -143,11 +173,14 @@ export function findByTag(naive: Naive, fact: Fact): Pull | undefined {
   )
 }
 
-function awaitsRoot(pull: Pull, digest: string): boolean {
+function awaitsRoot(pull: Pull, digest: string, by: Fact): boolean {
   if (pull.origin !== 'root' || pull.digest !== digest) return false
   const isGet = (fact: Fact) =>
     fact.class === 'manifest' && fact.method === 'GET' && fact.reference === digest && isAnswered(fact)
-  return !pull.facts.some(isGet) && (isHeadOnly(pull) || pull.rootFailure !== null || isAlone(pull))
+  return (
+    !pull.facts.some(isGet) &&
+    (isHeadOnly(pull) || pull.rootFailure !== null || isAlone(pull) || sharesToken(pull, by))
+  )
 }
 
 function hasNoPlatform(pull: Pull): boolean {
@@ -167,17 +200,23 @@ export function findByDigest(naive: Naive, fact: Fact, digest: string): Pull | u
   const role = read(digest).manifests.get(digest)?.role
   const ofSubject = () =>
     subject === null || role !== 'attached' ? undefined : open.findLast((pull) => isAbout(pull, subject))
-  const retried = oldest(naive, fact, (pull) => pull.reference === digest && isRetry(pull, fact))
+  const retried = likeliest(naive, fact, (pull) => pull.reference === digest && isRetry(pull, fact))
   if (retried !== undefined) return retried
   const isChild: Test = (pull) => pull.digest !== digest && manifestRole(pull, digest) !== 'unknown'
-  if (fact.method === 'HEAD') return oldest(naive, fact, isChild) ?? ofSubject()
+  if (fact.method === 'HEAD') return likeliest(naive, fact, isChild) ?? ofSubject()
   const isOutstanding: Test = (pull) => isChild(pull) && pull.transfers.get(digest)?.answered !== true
   const parents = preferToken(open.filter(isOutstanding), fact)
+  const fresh = parents.filter(hasNoPlatform)
   return (
-    oldest(naive, fact, (pull) => awaitsRoot(pull, digest)) ??
-    oldest(naive, fact, (pull) => awaitsDigest(pull) && mayBelong(pull, fact)) ??
-    parents.find(hasNoPlatform) ??
-    parents[0] ??
+    likeliest(naive, fact, (pull) => awaitsRoot(pull, digest, fact)) ??
+    likeliest(naive, fact, (pull) => awaitsDigest(pull) && mayBelong(pull, fact)) ??
+    likeliestOf(
+      naive,
+      fact,
+      fresh.filter((pull) => !isHeadOnly(pull)),
+    ) ??
+    likeliestOf(naive, fact, fresh) ??
+    likeliestOf(naive, fact, parents) ??
     open.findLast(
       (pull) => pull.transfers.has(digest) && (sharesToken(pull, fact) || wasCut(pull, digest, fact)),
     ) ??

@@ -3,6 +3,7 @@
  */
 import { expect, test } from 'vitest'
 import { createRandom, type Random } from '../../../test/support/session-storm.ts'
+import type { Client } from '../../record/events.ts'
 import { createImageGraph, parseFacts, run } from './session.fixture.ts'
 
 const layers = ['GET blobs/L1', 'GET blobs/L2', 'GET blobs/L3']
@@ -67,4 +68,50 @@ test('where some had their layers already, pulls and platforms are still counted
     expect(requested).toBe(machines.flat().filter((line) => line.includes('blobs/')).length)
     for (const { event } of finished) expect(['full', 'incremental', 'manifest_only']).toContain(event.kind)
   }
+})
+
+const names = (lines: readonly string[], { tool, change }: { tool: string; change?: Partial<Client> }) => {
+  const facts = parseFacts(lines, { tool }).map((fact, index) => {
+    // Every second line is of the other machine.
+    const client = { ...fact.context.client, ...(index % 2 === 1 && change) }
+    return { ...fact, context: { ...fact.context, client } }
+  })
+  const { finished } = run(facts, createImageGraph())
+  return finished.map(({ event }) => `${event.type} ${event.kind} ${event.requests}`)
+}
+
+test.each<[string, Partial<Client>]>([
+  ['version', { version: '2.0' }],
+  ['platform', { arch: 'arm64' }],
+  ['tool of the same family', { tool: 'containerd' }],
+])('machines are told apart by their %s', (_, change) => {
+  const lines = ['0 HEAD manifests/t', '0.1 GET manifests/I', '0.2 HEAD manifests/t', '0.3 GET manifests/M']
+  expect(names(lines, { tool: 'docker', change })).toEqual([
+    'check check 1',
+    'pull manifest_only 2',
+    'check check 1',
+  ])
+  expect(names(lines, { tool: 'docker' })).toEqual(['pull manifest_only 3', 'check check 1'])
+})
+
+test('what is up to date and only not known to be over gets nothing of a pull that begins seconds later', () => {
+  const lines = ['GET manifests/t', 'GET manifests/M', 'GET blobs/C']
+  const old = lines.map((line, index) => `${index / 10} ${line}`)
+  const cold = [...lines, ...layers].map((line, index) => `${3 + index / 10} ${line}`)
+  expect(names([...old, ...cold], { tool: 'podman' })).toEqual(['pull manifest_only 3', 'pull full 6'])
+  const checks = ['0 HEAD manifests/t', '0.5 HEAD manifests/t', '3 HEAD manifests/t', '3.1 GET manifests/I']
+  expect(names(checks, { tool: 'docker' })).toEqual([
+    'check check 1',
+    'check check 1',
+    'pull manifest_only 2',
+  ])
+})
+
+test('a transfer that takes long keeps its pull active: what is asked for when it ends is its own', () => {
+  const long = ['0 GET manifests/t', '0.1 GET manifests/M', '0.2 GET blobs/C', '0.3 GET blobs/L1 took=7000']
+  const between = ['3 GET manifests/t', '3.1 GET manifests/M', '3.2 GET blobs/C', '3.3 GET blobs/L1']
+  expect(names([...long, ...between, '7.4 GET blobs/L2', '7.5 GET blobs/L3'], { tool: 'podman' })).toEqual([
+    'pull full 6',
+    'pull incremental 4',
+  ])
 })

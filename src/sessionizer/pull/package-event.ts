@@ -140,7 +140,7 @@ export function createPackageEvent(pull: Pull, around: Surroundings, graph: Grap
     fail_reason: verdict.fail_reason,
     checks: null,
     ...countRequests(pull),
-    ...countTraffic(pull),
+    ...countTraffic(pull, graph),
     counts: countForOthers(pull),
     client: context.client,
     geo: context.geo,

@@ -50,7 +50,6 @@ export function removeFacts(pull: Pull, taken: ReadonlySet<Fact>): void {
   pull.facts = pull.facts.filter((fact) => !taken.has(fact))
   pull.taken = pull.facts.length === 0
   pull.sessionIds.clear()
-  pull.versions.clear()
   pull.startMs = Number.POSITIVE_INFINITY
   pull.endMs = Number.NEGATIVE_INFINITY
   pull.downloads = 0
@@ -75,7 +74,6 @@ export function removeFacts(pull: Pull, taken: ReadonlySet<Fact>): void {
 
 function countFact(pull: Pull, fact: Fact): void {
   pull.sessionIds.add(fact.sessionId)
-  pull.versions.add(fact.context.client.version)
   pull.startMs = Math.min(pull.startMs, fact.time)
   pull.endMs = Math.max(pull.endMs, endOf(fact))
   if (fact.method === 'GET' && isDownload(fact)) pull.downloads += 1

@@ -28,8 +28,6 @@ export type Pull = {
   subject: string | null
   facts: Fact[]
   sessionIds: Set<string>
-  /** Versions of the tool in its facts. */
-  versions: Set<string | null>
   /** Of the root, then of each manifest that joined without being one of its children. */
   contents: Contents[]
   /** Of an orphan alone: what it may give to a root that has the blob. */
@@ -95,7 +93,6 @@ export function createPull(origin: Origin, order: number): Pull {
     subject: null,
     facts: [],
     sessionIds: new Set(),
-    versions: new Set(),
     contents: [],
     byDigest: origin === 'orphan' ? new Map() : null,
     transfers: new Map(),

@@ -85,3 +85,13 @@ export function orderFacts(facts: readonly Fact[]): Fact[] {
   }
   return [...byId.values()].sort(compareFacts)
 }
+
+/**
+ * Who sends requests without a token of a pull: no client changes its tool, version or platform within a pull (other
+ * User-Agents that it may have ask for tokens, or whether there is a registry). So machines behind one address are told
+ * apart as far as they differ.
+ */
+export function machineOf({ context }: Fact): string {
+  const { tool, version, os, arch } = context.client
+  return context.session_method === 'token' ? 'token' : JSON.stringify([tool, version, os, arch])
+}

@@ -3,7 +3,7 @@
  */
 import type { Fact } from '../types.ts'
 import { addToLine, createLine, type Line } from './line.ts'
-import { hasOnlyRootFacts, isHeadOnly, type Pull } from './pull.ts'
+import { hasOnlyRootFacts, isHeadOnly, isTokenPull, type Pull } from './pull.ts'
 import { isRetryable, parseReference } from './request.ts'
 import { isFinished, type Transfer } from './transfer.ts'
 
@@ -14,6 +14,8 @@ export type RootLines = {
   retriedByGet: ByReference
   retriedByHead: ByReference
   failed: ByReference
+  /** Those that were asked for by digest. */
+  byDigest: ByReference
   /** By tag: HEADs alone, answered. */
   checked: ByReference
   /** By tag: nothing but the root was asked for. */
@@ -28,16 +30,18 @@ export type RootLines = {
   unnamed: Line
 }
 
-export function createRootLines(): RootLines {
+/** `checks`: of all machines of the client. */
+export function createRootLines(checks: RootLines['checks']): RootLines {
   return {
     retriedByGet: new Map(),
     retriedByHead: new Map(),
     failed: new Map(),
+    byDigest: new Map(),
     checked: new Map(),
     alone: new Map(),
     cut: new Map(),
     awaited: new Map(),
-    checks: new Map(),
+    checks,
     unnamed: createLine(),
   }
 }
@@ -60,10 +64,18 @@ export function isRootCut(pull: Pull): boolean {
   return transfer !== null && !isFinished(transfer, null)
 }
 
-/** The root's own GET by digest is still to come: after a HEAD, or after a tag whose answer led nowhere yet. */
+/** Nothing was asked for that comes after the root. */
+export function isAtRoot(pull: Pull): boolean {
+  return isHeadOnly(pull) || pull.rootFailure !== null || hasOnlyRootFacts(pull)
+}
+
+/**
+ * The root's own GET by digest is still to come: after a HEAD, or after a tag whose answer led nowhere yet. With a token
+ * it may seem to come after what it led to, when the clocks of nodes differ.
+ */
 export function awaitsRoot(pull: Pull): boolean {
   if (pull.digest === null || pull.fetched.has(pull.digest)) return false
-  return isHeadOnly(pull) || pull.rootFailure !== null || hasOnlyRootFacts(pull)
+  return isTokenPull(pull) || isAtRoot(pull)
 }
 
 /** The root was answered without saying its digest; the next manifest by digest is what it is. */
@@ -95,7 +107,9 @@ export function addToRootLines(lines: RootLines, pull: Pull): void {
     if (isRetriedBy('GET', rootFailure)) add(lines.retriedByGet, reference, pull)
     if (isRetriedBy('HEAD', rootFailure)) add(lines.retriedByHead, reference, pull)
   }
-  if (parseReference(reference ?? '').kind === 'tag') addByTag(lines, pull)
+  const { kind } = parseReference(reference ?? '')
+  if (kind === 'tag') addByTag(lines, pull)
+  if (kind === 'digest' && isTokenPull(pull)) add(lines.byDigest, reference, pull)
   if (awaitsDigest(pull)) addToLine(lines.unnamed, pull)
   if (digest === null) return
   if (awaitsRoot(pull)) add(lines.awaited, digest, pull)

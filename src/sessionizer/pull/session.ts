@@ -1,5 +1,5 @@
 /**
- * The pulls of one session while its facts are joined to them, in order of (time, id), and what they are found by.
+ * The pulls of one machine while its facts are joined to them, in order of (time, id), and what they are found by.
  * A busy client has thousands of pulls open at once: each request is compared only with those that it may belong to.
  */
 import type { Fact, Graph } from '../types.ts'
@@ -7,23 +7,33 @@ import { isClosedAt } from './closing.ts'
 import { type Contents, createContentsReader } from './contents.ts'
 import { addToLine, createLine, type Line } from './line.ts'
 import { createPull, hasUnknownContents, isHeadOnly, isTokenPull, type Origin, type Pull } from './pull.ts'
+import { createRecency, noteActivity, type Recency } from './recency.ts'
 import { addToRootLines, createRootLines, type RootLines } from './root-lines.ts'
 import { type Logs, logOf, type Shelving } from './shelf.ts'
 
 /** A check that gave its event in an earlier run, or in this one: lends its tag to a later pull of its digest. */
 export type KnownTag = { tag: string; digest: string; endMs: number }
 
-export type Session = Shelving & {
+/** What the machines behind one address share. */
+export type Client = {
   /** In order of creation, those taken over too. */
   pulls: Pull[]
   idleMs: number
   read: (digest: string) => Contents
-  /** Tags that this client resolved before, by digest. */
+  /** Tags that were resolved before, by digest; and those of checks that are pulls here. */
   knownTags: Map<string, KnownTag[]>
+  checks: Map<string, Line>
+}
+
+export type Session = Shelving & {
+  client: Client
+  idleMs: number
+  read: (digest: string) => Contents
   /** Several tokens: else all pulls share that of a fact, or none does. */
   isMixed: boolean
   /** Those that some pull holds. */
   tokens: Set<string>
+  recency: Recency
   rootLines: RootLines
   roots: Line
   orphans: Line
@@ -34,12 +44,17 @@ export type Session = Shelving & {
   unknown: Line
 }
 
-export function createSession(
-  graph: Graph,
-  idleMs: number,
-  knownTags: readonly KnownTag[],
-  isMixed: boolean,
-): Session {
+export function createClient(graph: Graph, idleMs: number, knownTags: readonly KnownTag[]): Client {
+  return {
+    pulls: [],
+    idleMs,
+    read: createContentsReader(graph),
+    knownTags: Map.groupBy(knownTags, ({ digest }) => digest),
+    checks: new Map(),
+  }
+}
+
+export function createSession(client: Client, isMixed: boolean): Session {
   const logs: Logs = {
     transfers: new Map(),
     contents: new Map(),
@@ -47,19 +62,24 @@ export function createSession(
     manifests: new Map(),
     blobs: new Map(),
   }
-  const read = createContentsReader(graph, (contents) => {
+  const seen = new Set<string>()
+  function read(root: string): Contents {
+    const contents = client.read(root)
+    if (seen.has(root)) return contents
+    seen.add(root)
     for (const digest of contents.manifests.keys()) logOf(logs.manifests, digest).push(contents)
     for (const digest of contents.blobs.keys()) logOf(logs.blobs, digest).push(contents)
-  })
+    return contents
+  }
   return {
-    pulls: [],
-    idleMs,
+    client,
+    idleMs: client.idleMs,
     nowMs: Number.NEGATIVE_INFINITY,
     read,
-    knownTags: Map.groupBy(knownTags, ({ digest }) => digest),
     isMixed,
     tokens: new Set(),
-    rootLines: createRootLines(),
+    recency: createRecency(),
+    rootLines: createRootLines(client.checks),
     roots: createLine(),
     orphans: createLine(),
     waiting: createLine(),
@@ -78,21 +98,17 @@ const anyPull = (): boolean => true
 
 /**
  * Of pulls that all fit, those that hold facts of the same token, if any do: a token is stronger than any guess
- * (10.1). containerd's first GET brings a token that no pull holds; then those with facts of the same version of the
- * tool, which tells many machines behind one address apart; then all. It is the last choice: were it to rule out
- * pulls before it is known which of them fit, a pull that is finished and gone in one run would have ruled out others
- * in the run before, and facts would change their pull.
+ * (10.1). containerd's first GET brings a token that no pull holds. It is the last choice: were it to rule out pulls
+ * before it is known which of them fit, a pull that is finished and gone in one run would have ruled out others in the
+ * run before, and facts would change their pull.
  */
 export function preferToken(
   session: Session,
   fact: Fact,
   choose: (may: (pull: Pull) => boolean) => Pull | undefined,
 ): Pull | undefined {
-  const { client, session_method: method } = fact.context
-  // One token for all: one machine.
-  if (!session.isMixed && method === 'token') return choose(anyPull)
-  const byToken = session.tokens.has(fact.sessionId) ? choose((pull) => sharesToken(pull, fact)) : undefined
-  return byToken ?? choose((pull) => pull.versions.has(client.version)) ?? choose(anyPull)
+  if (!session.isMixed || !session.tokens.has(fact.sessionId)) return choose(anyPull)
+  return choose((pull) => sharesToken(pull, fact)) ?? choose(anyPull)
 }
 
 /** Whether a fact may join by guess alone: never a pull that another token already fetched for. */
@@ -106,8 +122,9 @@ export function sharesToken(pull: Pull, fact: Fact): boolean {
 }
 
 export function startPull(session: Session, origin: Origin): Pull {
-  const pull = createPull(origin, session.pulls.length)
-  session.pulls.push(pull)
+  const { pulls } = session.client
+  const pull = createPull(origin, pulls.length)
+  pulls.push(pull)
   return pull
 }
 
@@ -126,6 +143,7 @@ function addToOriginLines(session: Session, pull: Pull): void {
 export function settlePull(session: Session, pull: Pull, fact: Fact | null): void {
   const { logs } = session
   const { news } = pull
+  if (fact !== null) noteActivity(session.recency, pull, fact)
   for (const digest of news.transfers) logOf(logs.transfers, digest).push(pull)
   for (const { root } of news.contents) logOf(logs.contents, root).push(pull)
   news.transfers.length = 0

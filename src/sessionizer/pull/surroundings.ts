@@ -11,7 +11,7 @@ import { isRootRequest, isTokenPull, type Pull } from './pull.ts'
 const attemptsMs = 600_000
 
 /** Keeps its token over many builds (0.5): pulls that share it were not asked for together. */
-const sharingTool = 'buildkit'
+export const sharingTool = 'buildkit'
 
 /** What is asked of an event that an earlier run made. */
 export type EarlierEvent = Pick<

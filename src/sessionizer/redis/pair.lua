@@ -59,8 +59,8 @@ local function answerOne(open, decided, renewed, asking, keep, first, last)
   end
 
   local function takeHead(isWanted)
-    for at, head in ipairs(heads) do
-      if isWanted(head) then return table.remove(heads, at) end
+    for at = #heads, 1, -1 do
+      if isWanted(heads[at]) then return table.remove(heads, at) end
     end
   end
 
