@@ -1,12 +1,11 @@
 /** HAProxy and nginx before the front: TLS ends there, connections are kept, and no request of many gets a 502. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { request as askPlain, type Agent as PlainAgent } from 'node:http'
 import { Agent, request } from 'node:https'
-import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Certificates, createCertificates } from './support/certificates.ts'
 import { startFront, type TestFront } from './support/front.ts'
-import { startHaproxy } from './support/haproxy-modes.ts'
+import { startHaproxy } from './support/haproxy.ts'
 import type { Image } from './support/image.ts'
 import { startNginx } from './support/nginx.ts'
 import { freePort } from './support/processes.ts'
@@ -20,22 +19,19 @@ const idlePauses = [4000, 5000, 9000, 11_500]
 let registry: Registry
 let image: Image
 let certificates: Certificates
-let bundle: string
-let stops: (() => Promise<void>)[] = []
+// They wait more than they work.
+vi.setConfig({ maxConcurrency: 10 })
+
+const stops: (() => Promise<void>)[] = []
 
 beforeAll(async () => {
   registry = await startRegistry()
   image = await pushImage(registry, 'team/app', '1.0', { layers: 1, layerBytes: 20_000 })
   certificates = await createCertificates()
-  bundle = join(certificates.folder, 'bundle.pem')
-  writeFileSync(bundle, readFileSync(certificates.cert, 'utf8') + readFileSync(certificates.key, 'utf8'))
 })
-afterAll(() => registry.stop())
-beforeEach(() => {
-  stops = []
-})
-afterEach(async () => {
+afterAll(async () => {
   for (const stop of stops.reverse()) await stop()
+  await registry.stop()
 })
 
 async function front(options: { proxyProtocol?: boolean; tls?: boolean } = {}): Promise<TestFront> {
@@ -124,18 +120,21 @@ async function load(url: string, agent: Agent | PlainAgent, count: number): Prom
 const addressesOf = (of: TestFront) =>
   new Set(of.records.map(({ address }) => Buffer.from(address).toString('hex').slice(24)))
 // What docs/operations.md tells to set: the balancer's idle time below the 10 s of the front.
-const haproxyKeep =
-  '  http-reuse safe\n  retry-on conn-failure empty-response\n  retries 1\n  timeout server 30s\n  option http-keep-alive'
+const haproxyKeep = [
+  ...['http-reuse safe', 'retry-on conn-failure empty-response', 'retries 1'],
+  ...['timeout server 30s', 'option http-keep-alive'],
+]
 const poolPurge = 'pool-purge-delay 5s'
 
-describe('HAProxy', { timeout: 600_000 }, () => {
+// All at once, as each pauses around the idle time.
+describe.concurrent('HAProxy', { timeout: 600_000 }, () => {
   test('ends TLS, says who and how by X-Forwarded fields, and keeps connections', async () => {
     const target = await front()
     const balancer = await startHaproxy({
       backends: [`127.0.0.1:${target.port}`],
-      certificate: bundle,
+      tls: certificates,
       server: poolPurge,
-      frontend: '  option forwardfor\n  http-request set-header X-Forwarded-Proto https',
+      frontend: ['option forwardfor', 'http-request set-header X-Forwarded-Proto https'],
       backend: haproxyKeep,
     })
     stops.push(balancer.stop)
@@ -156,7 +155,7 @@ describe('HAProxy', { timeout: 600_000 }, () => {
       const balancer = await startHaproxy({
         mode: 'tcp',
         backends: [`127.0.0.1:${target.port}`],
-        certificate: bundle,
+        tls: certificates,
         server: word,
       })
       stops.push(balancer.stop)
@@ -192,7 +191,7 @@ describe('HAProxy', { timeout: 600_000 }, () => {
   })
 })
 
-test('nginx ends TLS, says who and how by X-Forwarded fields, and keeps connections', {
+test.concurrent('nginx ends TLS, says who and how by X-Forwarded fields, and keeps connections', {
   timeout: 600_000,
 }, async () => {
   const target = await front()

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type AddressHit, createAddressScan, readFolder, readRows } from './support/address-scan.ts'
 import {
   addressList,
@@ -121,7 +121,7 @@ test('everything that is left by then, and by SIGTERM with a download under way'
 
   const download = await downloadSlowly(waybill, path, anAddress)
   const stopped = waybill.stop()
-  await vi.waitFor(() => expect(waybill.stderr()).toContain('SIGTERM'), { timeout: 5000 })
+  await expect.poll(() => waybill.stderr(), { timeout: 5000 }).toContain('SIGTERM')
   expect(await download.finish()).toBe(largeBlob().size)
   expect(await stopped).toBe(0)
 

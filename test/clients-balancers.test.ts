@@ -30,7 +30,11 @@ afterAll(async () => {
   await registry.stop()
 })
 
-/** The settings are those of docs/clients.md. */
+// The settings of both are those of docs/clients.md.
+const documentedHaproxy = [
+  'option forwardfor',
+  'http-request set-header X-Forwarded-Proto https if { ssl_fc }',
+]
 async function startTlsNginx(): Promise<{ host: string; stop(): Promise<void> }> {
   const host = `127.0.0.1:${await freePort()}`
   const nginx = await startNginx(`
@@ -51,7 +55,7 @@ async function startTlsNginx(): Promise<{ host: string; stop(): Promise<void> }>
 }
 
 const balancers = {
-  haproxy: () => startHaproxy(waybill.host, certificates),
+  haproxy: () => startHaproxy({ backends: [waybill.host], tls: certificates, frontend: documentedHaproxy }),
   nginx: startTlsNginx,
 }
 

@@ -10,7 +10,7 @@ import { openTable } from '../src/geo/range-table.ts'
 import { extractFiles } from '../src/geo/tar.ts'
 import { readReadiness } from './support/admin.ts'
 import { readRequestEvents } from './support/embedded-events.ts'
-import { startOneManifest } from './support/fault-scene.ts'
+import { startOneManifest, startWithSettings } from './support/fault-scene.ts'
 import type { FaultUpstream } from './support/fault-upstream.ts'
 import { send } from './support/http-client.ts'
 import { run, temporaryFolder } from './support/processes.ts'
@@ -127,22 +127,9 @@ test('data that comes while Waybill serves is used without a restart', { timeout
 })
 
 test('overrides with a mistake are refused at the start, by their line', async () => {
-  const file = join(folder, 'overrides.yaml')
   const list = join(folder, 'overrides.csv')
   writeFileSync(list, 'range,company\n192.0.2.0/24,Example\n192.0.2.0/33,Other\n')
-  writeFileSync(file, `geo: {overrides: "${list}"}\n`)
-  const args = [
-    'serve',
-    '--config',
-    file,
-    '--data',
-    temporaryFolder('data'),
-    '--listen',
-    '127.0.0.1:0',
-    '--admin',
-    '127.0.0.1:0',
-  ]
-  const { code, stderr } = await run(command, args, {})
+  const { code, stderr } = await startWithSettings(`geo: {overrides: "${list}"}\n`)
   expect([code, stderr.trim().split('\n').at(-1)]).toEqual([
     2,
     `waybill: geo.overrides: ${list}: line 3: "192.0.2.0/33": expected a range like 203.0.113.0/24 or 2001:db8::/32`,

@@ -1,7 +1,7 @@
 /** Rows R01 to R11 of the catalogue of protocol safety: no broken answer looks whole, over raw sockets. */
 import { createHash, randomBytes, randomInt } from 'node:crypto'
 import { connect, createServer } from 'node:net'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Containerd, startContainerd } from './support/containerd.ts'
 import { createGate, type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { startFront, type TestFront } from './support/front.ts'
@@ -53,7 +53,7 @@ async function expectBroken(sized = true): Promise<void> {
     expect(text.endsWith('0\r\n\r\n')).toBe(false)
   }
   expect(text).not.toContain('errors')
-  await vi.waitFor(() => expect(front.records).toHaveLength(1))
+  await expect.poll(() => front.records).toHaveLength(1)
   expect(front.records[0]).toMatchObject({ aborted: true, status: 200 })
 }
 
@@ -122,7 +122,7 @@ describe('R03 a body that only the end of the connection ends', () => {
     const outcome = await speak(asker.port, get(target), {
       enough: (text) => text.endsWith('\r\n0\r\n\r\n') || (answered(1)(text) && !/chunked/i.test(text)),
     })
-    await vi.waitFor(() => expect(asker.records).toHaveLength(1))
+    await expect.poll(() => asker.records).toHaveLength(1)
     const [record] = asker.records
     await asker.stop()
     raw.stop()
@@ -190,7 +190,7 @@ describe('R05 answers that are none', () => {
       const { statuses } = await speak(front.port, get(target), { enough: answered(1) })
       expect([target, statuses]).toEqual([target, [502]])
     }
-    await vi.waitFor(() => expect(upstream.connections()).toBe(0))
+    await expect.poll(() => upstream.connections()).toBe(0)
   })
   test('ninety fields are handed on', async () => {
     upstream.answer(path, { raw: `HTTP/1.1 200 OK\r\n${lines(90)}\r\nContent-Length: 1\r\n\r\na` })
@@ -322,7 +322,7 @@ test('R09 of clients that leave at any byte, the upstream is let go and the reco
   await Promise.all(Array.from({ length: 8 }, worker))
   // Within a second of the last one to leave.
   const soon = { timeout: 1000, interval: 20 }
-  await vi.waitFor(() => expect([front.proxy.active(), upstream.connections()]).toEqual([0, 0]), soon)
+  await expect.poll(() => [front.proxy.active(), upstream.connections()], soon).toEqual([0, 0])
   expect(upstream.seen.filter(({ aborted }) => !aborted)).toEqual([])
   gate.release()
   expect(front.records.length).toBe(upstream.seen.length)

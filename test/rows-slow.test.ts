@@ -11,6 +11,11 @@ const path = `/v2/app/blobs/${blob}`
 const get = (target = path): string => `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`
 const mebi = 1024 * 1024
 
+// They wait more than they work.
+vi.setConfig({ maxConcurrency: 30 })
+
+const soon = { timeout: 10_000 }
+
 let upstream: FaultUpstream
 const fronts: TestFront[] = []
 
@@ -60,7 +65,9 @@ function readSlowly(port: number, target: string, rate: number, wanted: number):
 }
 
 describe.concurrent('slow peers, all at once as they take real time', () => {
+  // By itself: it measures the memory of the process.
   test('B01 many slow readers cost little memory, and their upstream waits', {
+    concurrent: false,
     timeout: 60_000,
   }, async () => {
     const size = 256 * mebi
@@ -107,7 +114,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     expect(sent).toBeLessThan((clients * size) / 4)
     expect(process.memoryUsage().rss - before).toBeLessThan(clients * 2 * mebi + 200 * mebi)
     for (const socket of sockets) socket.destroy()
-    await vi.waitFor(() => expect(many.proxy.active()).toBe(0))
+    await vi.waitFor(() => expect(many.proxy.active()).toBe(0), soon)
     server.close()
   })
 
@@ -124,7 +131,10 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     upstream.answer(target, { body: bodyOf(200_000) })
     const { bytes } = await readSlowly(slow.port, target, 5000, 200_000)
     expect(bytes).toBeGreaterThanOrEqual(200_000)
-    await vi.waitFor(() => expect(slow.records.at(-1)).toMatchObject({ bytesSent: 200_000, aborted: false }))
+    await vi.waitFor(
+      () => expect(slow.records.at(-1)).toMatchObject({ bytesSent: 200_000, aborted: false }),
+      soon,
+    )
   })
 
   test.each([50, 200])(
@@ -157,7 +167,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     expect(record?.bytesSent).toBeGreaterThan(0)
     expect(record?.bytesSent).toBeLessThan(64 * mebi)
     expect(record?.durationMs).toBeLessThan(45_000)
-    await vi.waitFor(() => expect(upstream.seen.find(({ url }) => url === target)?.aborted).toBe(true))
+    await vi.waitFor(() => expect(upstream.seen.find(({ url }) => url === target)?.aborted).toBe(true), soon)
   })
 
   test('B03 a whole answer that nobody reads leaves nothing behind', { timeout: 60_000 }, async () => {
@@ -165,7 +175,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     const target = `/v2/unread/blobs/${blob}`
     upstream.answer(target, { body: bodyOf(1000) })
     const socket = connect(slow.port, '127.0.0.1', () => socket.write(get(target)))
-    await vi.waitFor(() => expect(slow.records).toHaveLength(1))
+    await vi.waitFor(() => expect(slow.records).toHaveLength(1), soon)
     expect(slow.proxy.active()).toBe(0)
     socket.destroy()
   })

@@ -152,7 +152,7 @@ test('other bytes of the fallback reach nobody whole', async () => {
   second.answer(blobPath, { body: forged })
   front.records.length = 0
   await expect(get(blobPath).then(bytesOf)).rejects.toThrow()
-  await vi.waitFor(() => expect(front.records).toHaveLength(1))
+  await expect.poll(() => front.records).toHaveLength(1)
   expect(front.records[0]?.bytesSent).toBeLessThan(blobBytes.length)
   second.answer(blobPath, { headers: { 'Content-Length': null }, body: forged })
   await expect(get(blobPath).then(bytesOf)).rejects.toThrow()

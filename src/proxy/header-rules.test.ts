@@ -119,6 +119,10 @@ test('P16 whatever comes, the validators answer at once, and what they let pass 
     if (kind < 0.7) return text.slice(0, at) + piece.repeat(1000) + text.slice(at)
     return text
   }
+  const readTimed = (changed: ReturnType<typeof head>) => {
+    const startedMs = performance.now()
+    return { read: readRequest(changed), tookMs: performance.now() - startedMs }
+  }
   let accepted = 0
   let slowestMs = 0
   for (let round = 0; round < 30_000; round++) {
@@ -128,9 +132,9 @@ test('P16 whatever comes, the validators answer at once, and what they let pass 
       path: mutate(path),
       query: mutate(query),
     })
-    const startedMs = performance.now()
-    const read = readRequest(changed)
-    slowestMs = Math.max(slowestMs, performance.now() - startedMs)
+    const { read, tookMs } = readTimed(changed)
+    // Twice, as the machine may have paused: what is slow by itself is slow again.
+    if (tookMs > slowestMs) slowestMs = Math.max(slowestMs, Math.min(tookMs, readTimed(changed).tookMs))
     if (read.malformed || read.hasBody) continue
     accepted++
     expect(read.authority).toMatch(/^[a-z0-9._:[\]-]+$/)

@@ -1,5 +1,5 @@
 /** What the session loop promises on any store, as tests. */
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import type { LogEntry, PackageEvent } from '../../src/record/events.ts'
 import { mostFacts, type SessionRules } from '../../src/sessionizer/schedule.ts'
 import {
@@ -302,7 +302,7 @@ export function testSessionLoop(open: OpenStore): void {
       ...containerdPull('pull', began - startMs - 400).slice(0, -1),
       manifestRequest(recordId(1, 9), 'HEAD', '2.0', { at: began - startMs, session_id: hexId('check') }),
     ])
-    await vi.waitFor(() => expect(bench.published).toHaveLength(2), { timeout: 10_000, interval: 10 })
+    await expect.poll(() => bench.published, { timeout: 10_000, interval: 10 }).toHaveLength(2)
     await bench.loop.drain()
     expect(Date.now() - began).toBeGreaterThan(1500)
     expect(Date.now() - began).toBeLessThan(3500)
