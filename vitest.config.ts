@@ -41,7 +41,7 @@ export default defineConfig({
           pool: 'forks',
           maxWorkers,
           expect,
-          testTimeout: 30_000,
+          testTimeout: 120_000,
         },
       },
       {

@@ -1,10 +1,10 @@
 /** One client of the storm: takes the steps of its kind, retries, resumes and gives up as its plan says. */
 import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createRandom } from '../../test/support/random.ts'
 import { type Asker, digestOf, type Exchange, type Reply } from './exchange.ts'
 import type { Mode, Step } from './kinds.ts'
 import type { Operation } from './plan.ts'
-import { createRandom } from './random.ts'
 import { failureHeader, type StormImage } from './registry.ts'
 
 /** What should become one package event. */

@@ -1,6 +1,7 @@
 /** What happens in a storm: who pulls what, when, from where, and what goes wrong. The seed decides all of it. */
+
+import { createRandom, type Random } from '../../test/support/random.ts'
 import type { Kind } from './kinds.ts'
-import { createRandom, type Random } from './random.ts'
 import type { StormImage } from './registry.ts'
 
 /**

@@ -2,7 +2,7 @@
  * Random traffic as a registry's clients make it: several machines behind few addresses pull, check and verify the
  * same images at once, with a token for each pull, with containerd's two, with one for many, or with none.
  */
-import type { Random } from '../../test/support/session-storm.ts'
+import type { Random } from '../../test/support/random.ts'
 import type { Heartbeat, Manifest, RequestEvent } from '../record/events.ts'
 import { createImageGraph, parseFact } from './pull/session.fixture.ts'
 import type { Fact } from './types.ts'

@@ -4,9 +4,9 @@
  */
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { createRandom, type Random } from '../../test/support/random.ts'
 import { hexId, manifestRequest, recordId, startMs } from '../../test/support/session-facts.ts'
 import { rules } from '../../test/support/session-store-behaviour.ts'
-import { createRandom, type Random } from '../../test/support/session-storm.ts'
 import type { LogEntry, PackageEvent } from '../record/events.ts'
 import { createTraffic, type Traffic } from './random-traffic.fixture.ts'
 import { createRebuild } from './rebuild.ts'
