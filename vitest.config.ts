@@ -23,8 +23,8 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-// Integration tests mostly wait for processes and deadlines; a core can serve two files.
-const maxWorkers = 2 * availableParallelism()
+// A file a core: integration tests wait as long as they work, but start processes that want the others.
+const maxWorkers = availableParallelism()
 
 // Long enough for a loaded machine: a wait ends when its condition holds.
 const expect = { poll: { timeout: 10_000 } }
