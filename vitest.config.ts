@@ -4,13 +4,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that take long, mostly waiting: begun first, so that none of them is left alone at the end. */
 const longest = [
-  'rows-slow',
-  'faults-kafka',
-  'faults-redis',
-  'privacy-memory',
-  'operations',
-  'faults-restart',
-  'kafka-publisher',
+  ...['rows-slow', 'faults-kafka', 'faults-restart', 'faults-redis', 'operations', 'clients-matrix'],
+  ...['client-address-shared', 'domains-tls', 'domains-routes', 'pull-shared', 'rows-parsing', 'storm'],
 ]
 
 class LongestFirst extends BaseSequencer {
@@ -23,8 +18,8 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-// A file a core: integration tests wait as long as they work, but start processes that want the others.
-const maxWorkers = availableParallelism()
+// A file for each core: integration tests mostly wait, but what they start is more than one process each.
+const maxWorkers = Math.min(8, availableParallelism())
 
 // Long enough for a loaded machine: a wait ends when its condition holds.
 const expect = { poll: { timeout: 10_000 } }
@@ -51,7 +46,7 @@ export default defineConfig({
           pool: 'forks',
           maxWorkers,
           expect,
-          testTimeout: 120_000,
+          testTimeout: 240_000,
           hookTimeout: 300_000,
         },
       },

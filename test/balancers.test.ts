@@ -7,8 +7,7 @@ import { type Certificates, createCertificates } from './support/certificates.ts
 import { startFront, type TestFront } from './support/front.ts'
 import { startHaproxy } from './support/haproxy.ts'
 import type { Image } from './support/image.ts'
-import { startNginx } from './support/nginx.ts'
-import { freePort } from './support/processes.ts'
+import { startTlsNginx } from './support/nginx.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
 
 // WAYBILL_TEST_REQUESTS=100000 for a long run.
@@ -195,29 +194,16 @@ test.concurrent('nginx ends TLS, says who and how by X-Forwarded fields, and kee
   timeout: 600_000,
 }, async () => {
   const target = await front()
-  const port = await freePort()
-  const balancer = await startNginx(
-    `listen 127.0.0.1:${port} ssl;
-  ssl_certificate ${certificates.cert};
-  ssl_certificate_key ${certificates.key};
-  location / {
-    proxy_pass http://waybill;
-    proxy_http_version 1.1;
-    proxy_buffering off;
-    proxy_set_header Connection "";
-    proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    proxy_set_header X-Forwarded-Proto $scheme;
-  }`,
-    `upstream waybill { server 127.0.0.1:${target.port} max_fails=0; keepalive 32; keepalive_timeout 5s; }`,
-  )
+  const balancer = await startTlsNginx(`127.0.0.1:${target.port}`, certificates, {
+    forwardedFor: '$proxy_add_x_forwarded_for',
+    upstream: 'keepalive 32; keepalive_timeout 5s;',
+  })
   stops.push(balancer.stop)
-  const url = `https://127.0.0.1:${port}`
   const agent = keepAlive()
-  const challenged = await get(`${url}/v2/`, agent)
-  expect(challenged.challenge).toContain(`realm="https://127.0.0.1:${port}/token"`)
+  const challenged = await get(`${balancer.url}/v2/`, agent)
+  expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
   target.records.length = 0
-  const statuses = await load(url, agent, requests)
+  const statuses = await load(balancer.url, agent, requests)
   expect([...statuses.keys()]).toEqual([200])
   expect(addressesOf(target)).toEqual(new Set(['7f000009']))
   agent.destroy()

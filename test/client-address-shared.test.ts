@@ -1,7 +1,6 @@
 /** No address of a client is kept anywhere, whatever happens to its requests: with Redis and Kafka beside it. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -23,6 +22,7 @@ import { temporaryFolder } from './support/processes.ts'
 import { marker, settle } from './support/pulls.ts'
 import { dumpAll, type RedisServer, startRedis } from './support/redis.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
+import { sharedData } from './support/shared-data.ts'
 import { startWaybill, type Waybill } from './support/waybill.ts'
 
 const topics = ['events', 'requests', 'manifests', 'dead-letters', 'small'].map((name) => `waybill.${name}`)
@@ -39,8 +39,7 @@ const commands: string[] = []
 
 /** `settings`: further keys of `kafka`. */
 async function start(settings = ''): Promise<Waybill> {
-  const database = (name: string) =>
-    fileURLToPath(new URL(`../../shared/data/maxmind/GeoLite2-${name}-Test.mmdb`, import.meta.url))
+  const database = (name: string) => sharedData(`maxmind/GeoLite2-${name}-Test.mmdb`)
   const file = join(temporaryFolder('config'), 'waybill.yaml')
   writeFileSync(
     file,

@@ -1,7 +1,6 @@
 /** No address of a client is kept anywhere, whatever happens to its requests: the node with nothing beside it. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type AddressHit, createAddressScan, readFolder, readRows } from './support/address-scan.ts'
 import {
@@ -25,6 +24,7 @@ import { preloadPoison } from './support/poisoned-records.ts'
 import { temporaryFolder } from './support/processes.ts'
 import { eventSource, marker, platformOf, sessionIdle, settle } from './support/pulls.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
+import { sharedData } from './support/shared-data.ts'
 import { startWaybill, type Waybill } from './support/waybill.ts'
 
 const scan = createAddressScan(addressList)
@@ -46,8 +46,7 @@ beforeAll(async () => {
   await pushImage(registry, repository, tag, { layerBytes: 4096 })
   large = await pushImage(registry, 'team/large', tag, { layers: 1, layerBytes: 16 * 1024 * 1024 })
   link = await startBalancer([registry.host])
-  const database = (name: string) =>
-    fileURLToPath(new URL(`../../shared/data/maxmind/GeoLite2-${name}-Test.mmdb`, import.meta.url))
+  const database = (name: string) => sharedData(`maxmind/GeoLite2-${name}-Test.mmdb`)
   const file = join(temporaryFolder('config'), 'waybill.yaml')
   writeFileSync(
     file,

@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createGate, type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { type FrontOptions, startFront, type TestFront } from './support/front.ts'
+import { digestOf } from './support/push.ts'
 
 const mediaType = 'application/vnd.oci.image.manifest.v1+json'
 const manifest = JSON.stringify({ schemaVersion: 2, mediaType })
@@ -13,10 +14,6 @@ const manifestHeaders = { 'Content-Type': mediaType, 'Docker-Content-Digest': di
 
 let upstream: FaultUpstream
 let front: TestFront
-
-function digestOf(bytes: string | Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-}
 
 async function start(options: Partial<FrontOptions> = {}): Promise<void> {
   await front?.stop()

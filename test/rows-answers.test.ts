@@ -6,6 +6,7 @@ import { type Containerd, startContainerd } from './support/containerd.ts'
 import { createGate, type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { startFront, type TestFront } from './support/front.ts'
 import { freePort } from './support/processes.ts'
+import { digestOf } from './support/push.ts'
 import { answered, speak } from './support/raw-client.ts'
 import { pushImage, startRegistry } from './support/registry.ts'
 
@@ -16,10 +17,6 @@ const get = (target = path): string => `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\
 
 let upstream: FaultUpstream
 let front: TestFront
-
-function digestOf(bytes: string | Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-}
 
 beforeAll(async () => {
   upstream = await startFaultUpstream()

@@ -145,7 +145,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     exited,
   }
 
-  const deadline = performance.now() + (options.readyTimeoutMs ?? 30_000)
+  const deadline = performance.now() + (options.readyTimeoutMs ?? 60_000)
   while (options.ready) {
     if (ended) throw new Error(`${options.command} ended before it was ready\n${texts.all.slice(-4000)}`)
     if (await options.ready(texts.all)) break
