@@ -84,9 +84,7 @@ test('companies of a database and of the operator, under keys that are shared', 
   expect(scopes).toEqual(new Set(['shared']))
 })
 
-test('databases that are replaced, one of them by a broken one, and a reload', {
-  timeout: 60_000,
-}, async () => {
+test('databases that are replaced, one of them by a broken one, and a reload', async () => {
   const before = lines('a geo database is in use')
   writeOverrides('Second Example')
   copyDatabase('asn.mmdb', 'GeoIP2-ISP')
@@ -99,7 +97,7 @@ test('databases that are replaced, one of them by a broken one, and a reload', {
   search(await readPages(waybill))
 })
 
-test('what is left of it all', { timeout: 60_000 }, async () => {
+test('what is left of it all', async () => {
   await settle(eventSource(waybill))
   search([['Redis', await dumpAll(redis.url)]])
   expect(await waybill.stop()).toBe(0)

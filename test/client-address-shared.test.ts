@@ -101,7 +101,7 @@ test('the address tells country and network before it goes, and Redis never sees
   expect(pulls.map(({ geo, network }) => `${geo.country} ${network.asn}`).sort()).toEqual(expected.sort())
 })
 
-test('Redis and Kafka that hang', { timeout: 90_000 }, async () => {
+test('Redis and Kafka that hang', async () => {
   const before = await countRequests()
   for (const [name, service] of [
     ['redis', redis],
@@ -124,7 +124,7 @@ test('Redis and Kafka that hang', { timeout: 90_000 }, async () => {
   expect((await countRequests()) - before).toBeGreaterThanOrEqual(2 * 9 * addressList.length)
 })
 
-test('messages that Kafka refuses, and all that is left in the end', { timeout: 60_000 }, async () => {
+test('messages that Kafka refuses, and all that is left in the end', async () => {
   await settle({ url: waybill.url, events })
   search(await readPages(waybill))
   expect(await waybill.stop()).toBe(0)

@@ -93,7 +93,7 @@ test('files come out of a package as they went in, and one that is not there is 
   await expect(extractFiles(archive, { 'package/three': out.one })).rejects.toThrow('package/three')
 })
 
-test('data that comes while Waybill serves is used without a restart', { timeout: 60_000 }, async () => {
+test('data that comes while Waybill serves is used without a restart', async () => {
   const waybill = await startRecordingWaybill(upstream.url, {
     settings: 'trustedProxies: [127.0.0.0/8]\nretention: {requests: 1d}\n',
   })

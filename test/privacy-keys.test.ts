@@ -47,9 +47,7 @@ async function ask(waybill: Waybill) {
 
 type Detail = { pseudonym_keys: { epoch: string; scope: string; destroyed_at: string }[] }
 
-test('nodes that share the file have one pseudonym; those without it, and the next epoch, another', {
-  timeout: 90_000,
-}, async () => {
+test('nodes that share the file have one pseudonym; those without it, and the next epoch, another', async () => {
   const nodes = await Promise.all([
     start(`keyFile: ${keyFile}`),
     start(`keyFile: ${keyFile}`),
@@ -74,9 +72,7 @@ test('nodes that share the file have one pseudonym; those without it, and the ne
   for (const node of nodes) expect(await node.stop()).toBe(0)
 })
 
-test('a restarted node goes on with the key that nodes share, and never with one of its own', {
-  timeout: 60_000,
-}, async () => {
+test('a restarted node goes on with the key that nodes share, and never with one of its own', async () => {
   const before = await start(`keyFile: ${keyFile}`)
   const known = await ask(before)
   await before.stop()

@@ -307,7 +307,7 @@ export function testSessionLoop(open: OpenStore): void {
     expect(Date.now() - began).toBeGreaterThan(1500)
     expect(Date.now() - began).toBeLessThan(3500)
     expect(bench.published.map(({ type, tag }) => `${type} ${tag}`).sort()).toEqual(['check 2.0', 'pull 1.0'])
-  }, 20_000)
+  })
 
   test('drain ends the running sweep and leaves open sessions in the store', async () => {
     let release = () => {}
@@ -373,7 +373,7 @@ export function testSessionLoop(open: OpenStore): void {
     await bench.store.addEntries(all.slice(0, 1000))
     await bench.store.addEntries(all.slice(-1000))
     expect(await bench.store.openSessions()).toBe(0)
-  }, 30_000)
+  })
 
   test('the number of open sessions is that before the sweep closes any', async () => {
     const counts: number[] = []

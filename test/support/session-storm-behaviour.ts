@@ -95,6 +95,5 @@ export function testSessionStorm(open: OpenStore, seeds: readonly number[] = [1,
       expect([...expected.values()].some((event) => event.session_ids.length === 2)).toBe(true)
       expect(new Map([...published].sort())).toEqual(new Map([...expected].sort()))
     },
-    60_000,
   )
 }
