@@ -116,8 +116,24 @@ async function load(url: string, agent: Agent | PlainAgent, count: number): Prom
   return statuses
 }
 
-const addressesOf = (of: TestFront) =>
-  new Set(of.records.map(({ address }) => Buffer.from(address).toString('hex').slice(24)))
+/** Clients are challenged to `realm`, all of their requests are answered, and the front knows their address. */
+async function expectServed(
+  { url }: { url: string },
+  target: TestFront,
+  realm: string,
+  count: number,
+): Promise<void> {
+  const agent = keepAlive()
+  const challenged = await get(`${url}/v2/`, agent)
+  expect(challenged.challenge).toContain(`realm="${realm}`)
+  target.records.length = 0
+  const statuses = await load(url, agent, count)
+  expect([...statuses.keys()]).toEqual([200])
+  const addresses = target.records.map(({ address }) => Buffer.from(address).toString('hex').slice(24))
+  expect(new Set(addresses)).toEqual(new Set(['7f000009']))
+  agent.destroy()
+}
+
 // What docs/operations.md tells to set: the balancer's idle time below the 10 s of the front.
 const haproxyKeep = [
   ...['http-reuse safe', 'retry-on conn-failure empty-response', 'retries 1'],
@@ -137,14 +153,7 @@ describe.concurrent('HAProxy', { timeout: 600_000 }, () => {
       backend: haproxyKeep,
     })
     stops.push(balancer.stop)
-    const agent = keepAlive()
-    const challenged = await get(`${balancer.url}/v2/`, agent)
-    expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
-    target.records.length = 0
-    const statuses = await load(balancer.url, agent, requests)
-    expect([...statuses.keys()]).toEqual([200])
-    expect(addressesOf(target)).toEqual(new Set(['7f000009']))
-    agent.destroy()
+    await expectServed(balancer, target, `https://${balancer.host}/token`, requests)
   })
 
   test.each(['send-proxy', 'send-proxy-v2', 'send-proxy-v2-ssl'])(
@@ -158,15 +167,8 @@ describe.concurrent('HAProxy', { timeout: 600_000 }, () => {
         server: word,
       })
       stops.push(balancer.stop)
-      const agent = keepAlive()
-      const challenged = await get(`${balancer.url}/v2/`, agent)
       const scheme = word === 'send-proxy-v2-ssl' ? 'https' : 'http'
-      expect(challenged.challenge).toContain(`realm="${scheme}://`)
-      target.records.length = 0
-      const statuses = await load(balancer.url, agent, Math.ceil(requests / 3))
-      expect([...statuses.keys()]).toEqual([200])
-      expect(addressesOf(target)).toEqual(new Set(['7f000009']))
-      agent.destroy()
+      await expectServed(balancer, target, `${scheme}://`, Math.ceil(requests / 3))
     },
   )
 
@@ -178,15 +180,9 @@ describe.concurrent('HAProxy', { timeout: 600_000 }, () => {
       server: 'send-proxy-v2 check check-send-proxy',
     })
     stops.push(balancer.stop)
-    const agent = keepAlive()
-    const url = balancer.url.replace('http:', 'https:')
-    const challenged = await get(`${url}/v2/`, agent)
-    expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
-    const statuses = await load(url, agent, Math.ceil(requests / 3))
-    expect([...statuses.keys()]).toEqual([200])
-    expect(addressesOf(target)).toEqual(new Set(['7f000009']))
+    const url = `https://${balancer.host}`
+    await expectServed({ url }, target, `${url}/token`, Math.ceil(requests / 3))
     expect(target.refusals).toEqual([])
-    agent.destroy()
   })
 })
 
@@ -199,12 +195,5 @@ test.concurrent('nginx ends TLS, says who and how by X-Forwarded fields, and kee
     upstream: 'keepalive 32; keepalive_timeout 5s;',
   })
   stops.push(balancer.stop)
-  const agent = keepAlive()
-  const challenged = await get(`${balancer.url}/v2/`, agent)
-  expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
-  target.records.length = 0
-  const statuses = await load(balancer.url, agent, requests)
-  expect([...statuses.keys()]).toEqual([200])
-  expect(addressesOf(target)).toEqual(new Set(['7f000009']))
-  agent.destroy()
+  await expectServed(balancer, target, `https://${balancer.host}/token`, requests)
 })
