@@ -16,7 +16,7 @@ const bytesPerSecond = 1_000_000
 const sampleMs = 250
 const kib = 1024
 
-/** What V8 and undici take for any traffic is no cost of a client: a full load comes first. */
+/** What V8 takes for any traffic is no cost of a client: a full load comes first. */
 async function warmUp(waybill: Waybill, { blob, layer }: Upstream): Promise<void> {
   for (const [content, connections] of [
     [blob, clients],

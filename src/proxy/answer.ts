@@ -19,8 +19,7 @@ const contentLengthName = Buffer.from('Content-Length')
 const nothing: Buffer = Buffer.alloc(0)
 // uWebSockets.js ends a response without progress for 10 s; trying the write again starts its timer anew.
 const retryWriteMs = 4000
-// Well above the slabs that small buffers share (Buffer.poolSize, 8 KiB): those are never one chunk's own.
-const leastRecycledBytes = 32 * 1024
+const leastFreedBytes = 16 * 1024
 // A client is judged by what it took over this long: bursts and pauses are how real downloads go.
 const rateWindowMs = 20_000
 
@@ -29,9 +28,13 @@ let corked: Answer
 const writeCorked = (): void => corked.writeNow()
 const retryCorked = (): void => corked.retryNow()
 
-/** Detaches memory that nobody reads any more, which frees it. */
-function giveBack(memory: ArrayBufferLike): void {
-  if (memory.byteLength >= leastRecycledBytes) (memory as ArrayBuffer).transfer(0)
+/**
+ * Frees memory that nobody reads any more: the collector lets tens of megabytes of it pile up, which is more than
+ * all that is really held.
+ */
+function giveBack({ buffer }: Buffer): void {
+  // Small ones come from a slab that others share (Buffer.poolSize).
+  if (buffer.byteLength >= leastFreedBytes) (buffer as ArrayBuffer).transfer(0)
 }
 
 /** A class for its shape: one is made for each answer that is not local, and lives on the hot path. */
@@ -48,7 +51,6 @@ export class Answer {
   #total = -1
   #chunk: Buffer = nothing
   #ending = false
-  #spent: ArrayBufferLike = nothing.buffer
   /** What the socket did not take of the last chunk, from body offset `#pendingAt` on. */
   #pending: Buffer | null = null
   #pendingAt = 0
@@ -85,18 +87,7 @@ export class Answer {
     // tryEnd would end this one.
     if (this.#total >= 0 && this.sent + chunk.length > this.#total) return this.cut()
     if (chunk.length === 0) return
-    if (this.#source) this.#recycle(chunk)
     this.#flush(chunk)
-  }
-
-  /**
-   * Gives the memory of the chunk before back at once. Every read of the upstream's socket allocates 64 KiB, and
-   * the collector lets tens of megabytes of them pile up, which is more than all that is really held. By the
-   * time of the next chunk nobody reads the one before: the client's socket has taken it, and undici has parsed it.
-   */
-  #recycle(chunk: Buffer): void {
-    if (this.#spent !== chunk.buffer) giveBack(this.#spent)
-    this.#spent = chunk.buffer
   }
 
   /** The body is at its end; one that is shorter than was announced is cut off. */
@@ -189,26 +180,15 @@ export class Answer {
     } else if (taken) {
       this.sent += chunk.length
     } else {
-      this.#pendingAt = this.sent
+      const before = this.sent
       this.sent = down.getWriteOffset()
-      this.#hold(chunk)
+      this.#pendingAt = this.sent
+      // The chunk is its caller's again after this call.
+      const rest = chunk.subarray(this.sent - before)
+      this.#pending = Buffer.allocUnsafeSlow(rest.length)
+      rest.copy(this.#pending)
       this.#awaitRoom()
     }
-  }
-
-  /** Keeps what the socket did not take; on its own, when that is much less than the memory it lies in. */
-  #hold(chunk: Buffer): void {
-    const taken = this.sent - this.#pendingAt
-    if (taken < leastRecycledBytes / 2) {
-      this.#pending = chunk
-      return
-    }
-    this.#pending = Buffer.from(chunk.subarray(taken))
-    this.#pendingAt = this.sent
-    if (this.#spent !== chunk.buffer) return
-    // Not at once: undici has the chunk in hand until its callback returns.
-    setImmediate(giveBack, this.#spent)
-    this.#spent = nothing.buffer
   }
 
   #awaitRoom(): void {
@@ -240,17 +220,17 @@ export class Answer {
       const { down } = this.#exchange
       this.#triedMs = performance.now()
       const [taken, done] = down.tryEnd(this.#pending.subarray(offset - this.#pendingAt), this.#total)
-      if (done) {
-        this.sent = this.#total
-        this.#complete()
-        return true
-      }
-      if (!taken) {
+      if (!taken && !done) {
         this.sent = down.getWriteOffset()
         return false
       }
       this.sent = this.#pendingAt + this.#pending.length
+      giveBack(this.#pending)
       this.#pending = null
+      if (done) {
+        this.#complete()
+        return true
+      }
     }
     if (this.#waiting) this.#blockedMs += performance.now() - this.#blockedAtMs
     this.#waiting = false

@@ -121,7 +121,7 @@ function isFront(url: URL, exchange: Exchange, ownHosts: readonly string[]): boo
 
 /**
  * What another registry says in place of the first is checked against the digest, and so is a body whose end only
- * the end of the connection tells, as undici takes a broken one for a whole one. A part cannot be checked here.
+ * the end of the connection tells, which may be that of a part. A range cannot be checked here.
  */
 function checksBody({ ask, exchange, status, total }: Relay): boolean {
   return (ask.isFallback || total < 0) && status === 200 && !exchange.isHead

@@ -9,9 +9,14 @@ test.each(['sha256', 'sha512'])(
   'a body of its %s digest comes out whole, the last chunk at its end',
   (algorithm) => {
     const check = createBodyCheck(`${algorithm}:${createHash(algorithm).update(whole).digest('hex')}`)
-    const out = chunks.map((chunk) => check?.add(chunk) ?? null)
+    const out = chunks.map((chunk) => {
+      const lent = Buffer.from(chunk)
+      const before = check?.add(lent) ?? null
+      lent.fill(0)
+      return before
+    })
     expect(out).toEqual([null, chunks[0], chunks[1]])
-    expect(check?.end()).toBe(chunks[2])
+    expect(check?.end()).toEqual(chunks[2])
   },
 )
 

@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 
 export type BodyCheck = {
-  /** Takes a chunk, and returns the one before it, which may be sent now; null: none. */
+  /** Takes a chunk, which is copied, and returns the one before it, which may be sent now; null: none. */
   add(chunk: Buffer): Buffer | null
   /** The last chunk (null: there was none) if all were those of the digest; false: they were not. */
   end(): Buffer | null | false
@@ -21,7 +21,7 @@ export function createBodyCheck(digest: string): BodyCheck | null {
     add(chunk) {
       hash.update(chunk)
       const before = held
-      held = chunk
+      held = Buffer.from(chunk)
       return before
     },
     end: () => (hash.digest('hex') === hex ? held : false),

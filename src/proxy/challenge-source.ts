@@ -3,7 +3,6 @@
  * the same for everybody.
  */
 import { type Challenge, parseChallenge } from './challenge.ts'
-import { emptyFields, passDown } from './headers.ts'
 import { ownHeaders } from './manifest-fetch.ts'
 import type { UpstreamErrorReason } from './types.ts'
 import type { Sink, Upstreams } from './upstream.ts'
@@ -27,9 +26,7 @@ export function createChallengeSource(upstreams: Upstreams, now: () => number): 
   const ask = (upstream: number, repository: string, path: string): Promise<Learnt> =>
     new Promise((resolve) => {
       const sink: Sink = {
-        head(call, status, raw) {
-          const fields = emptyFields()
-          passDown(raw, fields)
+        head(call, { status, fields }) {
           resolve(judge(status, fields.challenge))
           call.abort()
         },

@@ -2,7 +2,7 @@
  * Which header fields pass through, in both directions (RFC 9110 7.6.1 and the contract's list).
  */
 
-/** Lower-case name and value in turns, as undici takes them. */
+/** Lower-case name and value in turns. */
 export type HeaderList = string[]
 
 // RFC 9110 7.6.1, and the list of Go's httputil.ReverseProxy.
@@ -95,130 +95,13 @@ const responseDropped = new Set([
   'link',
 ])
 
-const lineEnd = Buffer.from('\r\n')
-const colon = Buffer.from(': ')
-const [colonByte, blankByte] = colon
-
-/** What the front reads of an upstream's answer itself; values as Latin-1 text, '' when absent. */
-export type AnswerFields = {
-  contentLength: string
-  transferEncoding: string
-  contentType: string
-  contentRange: string
-  digest: string
-  location: string
-  link: string
-  challenge: string
-  retryAfter: string
-  etag: string
-  connection: string
-  rateLimitRemaining: string
+/** Whether a response header is handed on; `name` in lower case. */
+export function passesDown(name: string): boolean {
+  return !responseDropped.has(name)
 }
 
-const readFields: Record<string, keyof AnswerFields> = {
-  'content-length': 'contentLength',
-  'transfer-encoding': 'transferEncoding',
-  'content-type': 'contentType',
-  'content-range': 'contentRange',
-  'docker-content-digest': 'digest',
-  location: 'location',
-  link: 'link',
-  'www-authenticate': 'challenge',
-  'retry-after': 'retryAfter',
-  etag: 'etag',
-  connection: 'connection',
-  'ratelimit-remaining': 'rateLimitRemaining',
-}
-
-/** A literal, as copying another object costs more than making one. */
-export function emptyFields(): AnswerFields {
-  return {
-    contentLength: '',
-    transferEncoding: '',
-    contentType: '',
-    contentRange: '',
-    digest: '',
-    location: '',
-    link: '',
-    challenge: '',
-    retryAfter: '',
-    etag: '',
-    connection: '',
-    rateLimitRemaining: '',
-  }
-}
-
-// Names repeat with every answer: the bytes of each are turned into text and judged once.
-type NameRule = { name: string; passes: boolean; field: keyof AnswerFields | null }
-const rules = new Map<string, NameRule>()
-const maxRules = 512
-
-function ruleOf(raw: Buffer): NameRule {
-  const text = raw.toString('latin1')
-  const known = rules.get(text)
-  if (known) return known
-  const name = text.toLowerCase()
-  const rule: NameRule = { name, passes: !responseDropped.has(name), field: readFields[name] ?? null }
-  if (rules.size < maxRules) rules.set(text, rule)
-  return rule
-}
-
-/**
- * The block of header lines that is handed on, as one buffer from the second line's name on: the first line is
- * always `Via: 1.1 waybill`, so that uWebSockets.js is crossed into once for all (`writeHeader(via, block)`).
- * undici's parser has refused CR and LF in values, so no value can begin a line of its own.
- */
-const scratch = Buffer.allocUnsafeSlow(64 * 1024)
-// More than any registry sends, and no more than common proxies and clients take.
-const maxLines = 98
-const maxBlockBytes = 16 * 1024
-/** The rules of the answer in hand, by its fields; kept, so that no answer costs an array. */
-const found: NameRule[] = []
-const viaValue = Buffer.from('1.1 waybill')
-
-/** Writes `name: value` at `at`; in one copy where it stands so in what was read. Returns the end. */
-function copyLine(name: Buffer, value: Buffer, at: number): number {
-  const valueAt = at + name.length + 2
-  const end = valueAt + value.length
-  if (value.buffer === name.buffer && value.byteOffset - name.byteOffset === name.length + 2) {
-    scratch.set(new Uint8Array(name.buffer, name.byteOffset, end - at), at)
-    // Two views may lie so by chance, with anything between them.
-    if (scratch[valueAt - 2] === colonByte && scratch[valueAt - 1] === blankByte) return end
-  }
-  name.copy(scratch, at)
-  colon.copy(scratch, at + name.length)
-  value.copy(scratch, valueAt)
-  return end
-}
-
-/** Reads `raw` (names and values in turns) into `fields`, and returns the block; null: larger than can be. */
-export function passDown(raw: readonly Buffer[], fields: AnswerFields): Buffer | null {
-  if (raw.length > 2 * maxLines) return null
-  let length = viaValue.copy(scratch, 0)
-  let nominated: string[] = []
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const value = raw[index + 1] as Buffer
-    const rule = ruleOf(raw[index] as Buffer)
-    found[index >> 1] = rule
-    if (rule.field) {
-      const text = value.toString('latin1')
-      // Several lines of one field are one list (RFC 9110 5.3).
-      fields[rule.field] = fields[rule.field] === '' ? text : `${fields[rule.field]}, ${text}`
-      // The two usual values nominate nothing.
-      if (rule.field === 'connection' && text !== 'keep-alive' && text !== 'close') {
-        nominated = nominated.concat(nominatedBy(text) ?? [])
-      }
-    }
-  }
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const rule = found[index >> 1] as NameRule
-    if (!rule.passes || nominated.includes(rule.name)) continue
-    const name = raw[index] as Buffer
-    const value = raw[index + 1] as Buffer
-    if (length + name.length + value.length + 4 > maxBlockBytes) return null
-    length += lineEnd.copy(scratch, length)
-    length = copyLine(name, value, length)
-  }
-  // Valid until the next call: whoever needs it later copies it.
-  return scratch.subarray(0, length)
+/** The names that an upstream's Connection field nominates, but those that the answer would not be the same without. */
+export function nominatedDown(connection: string): string[] {
+  const names = connection.split(',').map((part) => part.trim().toLowerCase())
+  return names.filter((name) => mayBeNominated(name) && name !== 'close' && name !== 'keep-alive')
 }

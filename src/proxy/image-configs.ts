@@ -11,7 +11,6 @@ import { digestOf, ownHeaders } from './manifest-fetch.ts'
 import { askThere, type RedirectRules, redirects, redirectTarget } from './redirects.ts'
 import type { ManifestNotice, ProxyCounters } from './types.ts'
 import type { Sink, UpstreamCall, Upstreams } from './upstream.ts'
-import { headerValue } from './upstream-answers.ts'
 
 export type ImageConfigs = {
   /** To be called whenever the pool was told of a manifest; it will be told of its config as well. */
@@ -155,15 +154,15 @@ function configSink(
   const chunks: Buffer[] = []
   let length = 0
   return {
-    head(call, status, raw) {
+    head(call, { status, fields }) {
       if (status === 200) return
       call.abort()
-      if (redirects.has(status)) then.redirected(call.ask, headerValue(raw, 'location'))
+      if (redirects.has(status)) then.redirected(call.ask, fields.location)
       else then.settle(null)
     },
     data(call, chunk) {
       length += chunk.length
-      if (length <= config.size) chunks.push(chunk)
+      if (length <= config.size) chunks.push(Buffer.from(chunk))
       else {
         call.abort()
         then.settle(null)

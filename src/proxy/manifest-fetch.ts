@@ -3,8 +3,9 @@
  * goes on when the first client leaves.
  */
 import { createHash } from 'node:crypto'
+import type { AnswerFields, AnswerHead } from './answer-head.ts'
 import { type Ask, askFallback } from './ask.ts'
-import { type AnswerFields, emptyFields, type HeaderList, passDown } from './headers.ts'
+import type { HeaderList } from './headers.ts'
 import type { CachedManifest } from './manifest-cache.ts'
 import { maxStatus } from './relay.ts'
 import type { UpstreamErrorReason } from './types.ts'
@@ -113,26 +114,20 @@ export function createManifestFetch(options: {
 
 type RateLimited = (upstream: number, remaining: number) => void
 
-function readHead(
-  call: UpstreamCall,
-  status: number,
-  raw: readonly Buffer[],
-  onRateLimit: RateLimited,
-): Resolved | null {
-  const fields = emptyFields()
-  const block = passDown(raw, fields)
+function readHead(call: UpstreamCall, head: AnswerHead, onRateLimit: RateLimited): Resolved | null {
+  const { status, fields } = head
   // `100;w=21600`, as Docker Hub writes it.
   const remaining = Number.parseInt(fields.rateLimitRemaining, 10)
   if (remaining >= 0) onRateLimit(call.ask.upstream, remaining)
-  if (status > maxStatus) return null
+  const block = status > maxStatus ? null : head.block()
   return block && { status, fields, block: Buffer.from(block) }
 }
 
 function headSink(onRateLimit: RateLimited, settle: Waiter<Resolved>): Sink {
   let resolved: Resolved | null = null
   return {
-    head(call, status, raw) {
-      resolved = readHead(call, status, raw, onRateLimit)
+    head(call, head) {
+      resolved = readHead(call, head, onRateLimit)
     },
     data() {},
     end({ ask }) {
@@ -156,9 +151,10 @@ function bodySink(
     settle(outcome)
   }
   return {
-    head(call, status, raw) {
-      resolved = readHead(call, status, raw, onRateLimit)
+    head(call, head) {
+      resolved = readHead(call, head, onRateLimit)
       const { ask } = call
+      const { status } = head
       if (!resolved) leave(call, { kind: 'failed', reason: 'protocol', ask })
       else if (status !== 200) leave(call, { kind: 'answer', resolved, ask })
       else if (Number(resolved.fields.contentLength) > manifestBytes) leave(call, { kind: 'too-large', ask })
@@ -166,7 +162,7 @@ function bodySink(
     data(call, chunk) {
       length += chunk.length
       if (length > manifestBytes) leave(call, { kind: 'too-large', ask: call.ask })
-      else chunks.push(chunk)
+      else chunks.push(Buffer.from(chunk))
     },
     end({ ask }) {
       settle(completed(ask, resolved as Resolved, Buffer.concat(chunks), digest))

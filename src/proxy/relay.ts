@@ -3,12 +3,12 @@
  */
 import type { Outcome } from '../record/record.ts'
 import { Answer, type AnswerOptions } from './answer.ts'
+import { type AnswerFields, type AnswerHead, emptyFields } from './answer-head.ts'
 import { type Ask, recordSource } from './ask.ts'
 import { refuseAccess } from './auth.ts'
 import { type BodyCheck, createBodyCheck } from './body-check.ts'
 import { type LocalError, localErrors } from './errors.ts'
 import type { Exchange, Sender } from './exchange.ts'
-import { type AnswerFields, emptyFields, passDown } from './headers.ts'
 import { sendError } from './respond.ts'
 import type { ProxyCounters, UpstreamErrorReason } from './types.ts'
 import type { Sink, UpstreamCall, Upstreams } from './upstream.ts'
@@ -31,15 +31,15 @@ export type RelayOptions = AnswerOptions & {
   counters: Pick<ProxyCounters, 'countUpstreamError'>
 }
 
-// An error body has a few hundred bytes.
-const maxDrainedBytes = 16 * 1024
+/** Before there is an answer. */
+const noFields = emptyFields()
 // RFC 9110 15: no class of statuses lies above.
 export const maxStatus = 599
 
-/** A class for its shape: undici calls it for every chunk of every relayed answer. */
+/** A class for its shape: called for every chunk of every relayed answer. */
 export class Relay implements Sink, Sender {
   readonly exchange: Exchange
-  readonly fields: AnswerFields = emptyFields()
+  fields: AnswerFields = noFields
   status = 0
   outcome: Outcome = 'relay'
   /** Body bytes of the answer; -1: not known, sent as chunks. */
@@ -56,7 +56,6 @@ export class Relay implements Sink, Sender {
   #check: BodyCheck | null = null
   #held: Buffer[] = []
   #heldBytes = 0
-  #drains = false
 
   constructor(options: RelayOptions, exchange: Exchange, plan: RelayPlan, ask: Ask, hops: number) {
     this.#options = options
@@ -68,15 +67,17 @@ export class Relay implements Sink, Sender {
     exchange.sender = this
   }
 
-  head(call: UpstreamCall, status: number, raw: readonly Buffer[]): void {
+  head(call: UpstreamCall, head: AnswerHead): void {
     if (this.exchange.over) return call.abort()
+    const { status } = head
     this.#call = call
     this.ask = call.ask
     this.status = status
+    this.fields = head.fields
     recordSource(this.exchange, call.ask)
     const { record } = this.exchange
     record.upstreamStatus = status
-    const block = status <= maxStatus ? passDown(raw, this.fields) : null
+    const block = status <= maxStatus ? head.block() : null
     if (!block) return this.refuse(localErrors.upstreamFailed, 'relay')
     // A challenge of the upstream is never the client's to answer: what is not public does not exist here.
     if (status === 401 || status === 403) return this.#refuseAccess(status)
@@ -92,7 +93,6 @@ export class Relay implements Sink, Sender {
   }
 
   data(call: UpstreamCall, chunk: Buffer): void {
-    if (this.#drains) return
     if (this.exchange.over) return call.abort()
     if (this.#mode === 'relay') return this.#answer.write(chunk)
     if (this.#mode === 'check') {
@@ -103,7 +103,7 @@ export class Relay implements Sink, Sender {
     if (this.#mode !== 'hold') return
     this.#heldBytes += chunk.length
     if (this.#heldBytes > this.#options.holdBytes) return this.refuse(localErrors.upstreamFailed, 'relay')
-    this.#held.push(chunk)
+    this.#held.push(Buffer.from(chunk))
   }
 
   end(): void {
@@ -147,10 +147,7 @@ export class Relay implements Sink, Sender {
   #refuseAccess(status: 401 | 403): void {
     const asked = this.exchange.authorization !== null && this.ask.origin === ''
     if (!asked) return this.refuse(localErrors.nameUnknown)
-    this.#mode = 'taken'
-    // Every pull begins with such an answer: a short one is read to its end, so that its connection can be used again.
-    this.#drains = Number(this.fields.contentLength || maxDrainedBytes + 1) <= maxDrainedBytes
-    if (!this.#drains) this.#call?.abort()
+    this.takeOver()
     if (!this.exchange.over)
       refuseAccess(this.#options.exchanges, this.exchange, status, this.fields.challenge)
   }
@@ -195,8 +192,8 @@ export function startRelay(
 }
 
 /**
- * RFC 9112 6.3: without length and coding the end of the connection is the end of the body, and undici takes a
- * reset for one, too. An error's text may be short, an image may not.
+ * RFC 9112 6.3: without length and coding the end of the connection is the end of the body, be it that of a part of
+ * it. An error's text may be short, an image may not.
  */
 function endsWithConnection({ exchange, fields, status, total }: Relay): boolean {
   if (total >= 0 || fields.transferEncoding !== '' || status >= 400) return false

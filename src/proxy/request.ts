@@ -61,7 +61,7 @@ export function readRequest({ method, path, query, headers }: Head): RequestHead
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] as string
     let value = headers[index + 1] as string
-    // uWebSockets.js reads bytes as UTF-8; undici writes strings as Latin-1, byte for byte.
+    // uWebSockets.js reads bytes as UTF-8; requests to upstreams are written as Latin-1, byte for byte.
     if (unsafePattern.test(value)) {
       // RFC 9110 5.5; uWebSockets.js refuses all others of these but DEL itself.
       if (value.includes('\x7f')) head.malformed = true

@@ -1,6 +1,7 @@
 /**
  * What is read of an upstream's answer before anybody else sees it, and the answer that stands for one of many 429.
  */
+import { type AnswerHead, headOf } from './answer-head.ts'
 import type { Ask } from './ask.ts'
 import { localErrors } from './errors.ts'
 
@@ -15,26 +16,12 @@ export function isUseless(status: number, ask: Ask): boolean {
 
 export const tooManyBody = localErrors.tooMany.body
 
-export function tooManyHead(retryAfter: string): Buffer[] {
+export function tooManyHead(retryAfter: string): AnswerHead {
   const wait = retryAfter === '' ? String(localErrors.tooMany.retryAfter) : retryAfter
-  return [
-    'Content-Type',
-    'application/json',
-    'Content-Length',
-    String(tooManyBody.length),
-    'Retry-After',
-    wait,
-  ].map((text) => Buffer.from(text, 'latin1'))
-}
-
-/** All lines of a header in undici's raw list, joined by commas; '' without one. `name` in lower case. */
-export function headerValue(raw: readonly Buffer[], name: string): string {
-  const values: string[] = []
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const key = raw[index] as Buffer
-    if (key.length === name.length && key.toString('latin1').toLowerCase() === name) {
-      values.push((raw[index + 1] as Buffer).toString('latin1'))
-    }
-  }
-  return values.join(', ')
+  const lines = [
+    'Content-Type: application/json',
+    `Content-Length: ${tooManyBody.length}`,
+    `Retry-After: ${wait}`,
+  ]
+  return headOf(429, lines.join('\r\n'))
 }

@@ -2,17 +2,22 @@
  * The connections to the upstream registries: one pool for each (origin, authorities), and what is known of each upstream.
  */
 import { rootCertificates } from 'node:tls'
-import { Agent, Pool } from 'undici'
 import type { Config } from '../config/types.ts'
 import { lookupPublic } from './public-host.ts'
 import { type AuthProblem, createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
+import {
+  createUpstreamClient,
+  type OriginConnections,
+  type UpstreamClient,
+  type UpstreamClientOptions,
+} from './upstream-client.ts'
 import { createUpstreamHealth, type UpstreamHealth } from './upstream-health.ts'
 
 /** Shared by all entries of `Config.upstreams` that are one registry. */
 export type UpstreamPool = {
-  pool: Pool
+  own: OriginConnections
   /** For redirects followed inside. */
-  follow: Agent
+  follow: UpstreamClient
   inFlight: number
 }
 
@@ -37,58 +42,51 @@ const connectTimeoutMs = 10_000
 // Silence in the middle of a body; a registry that streams a layer is never silent so long.
 const bodyTimeoutMs = 60_000
 // Registries and load balancers keep idle connections for a minute or more; the stale one is retried.
-const keepAliveTimeoutMs = 30_000
+const keepAliveMs = 30_000
 
 export function createUpstreamPools(
   config: Pick<Config, 'upstreams' | 'limits' | 'redirectHosts'>,
   onAuthProblem: (upstream: number, problem: AuthProblem) => void,
 ) {
   const { firstByteTimeoutMs } = config.limits
-  const options = {
-    allowH2: false,
-    pipelining: 1,
-    headersTimeout: firstByteTimeoutMs,
-    bodyTimeout: bodyTimeoutMs,
-    keepAliveTimeout: keepAliveTimeoutMs,
-    keepAliveMaxTimeout: 10 * keepAliveTimeoutMs,
-    maxHeaderSize: 32 * 1024,
+  const limits = {
+    connectTimeoutMs: Math.min(connectTimeoutMs, firstByteTimeoutMs),
+    headTimeoutMs: firstByteTimeoutMs,
+    bodyTimeoutMs,
+    keepAliveMs,
   }
-  const connect = { timeout: Math.min(connectTimeoutMs, firstByteTimeoutMs) }
-  const follows = new Map<string, Agent>()
+  /** By the authorities that they trust, and the hosts that they may ask. */
+  const clients = new Map<string, UpstreamClient>()
   const pools = new Map<string, UpstreamPool>()
 
   /**
    * A host that an upstream names must be public, unless the operator listed it, or the upstream itself is one
    * without TLS, which stands in a private network.
    */
-  const followOf = (origin: string, ca: string | null): Agent => {
+  const followOf = (origin: string, ca: string | null): UpstreamClient => {
     const anywhere = config.redirectHosts.length > 0 || origin.startsWith('http:')
-    const key = `${anywhere} ${ca}`
-    let agent = follows.get(key)
-    if (!agent) {
-      agent = new Agent({
-        ...options,
-        connect: {
-          ...connect,
-          ...(!anywhere && { lookup: lookupPublic }),
-          // Its storage may be one's own as well, or a public one.
-          ...(ca !== null && { ca: [...rootCertificates, ca] }),
-        },
-      })
-      follows.set(key, agent)
+    return clientOf(`follow ${anywhere} ${ca}`, {
+      ...(!anywhere && { lookup: lookupPublic }),
+      // Its storage may be one's own as well, or a public one.
+      ...(ca !== null && { ca: [...rootCertificates, ca] }),
+    })
+  }
+
+  const clientOf = (key: string, trust: Pick<UpstreamClientOptions, 'ca' | 'lookup'>): UpstreamClient => {
+    let client = clients.get(key)
+    if (!client) {
+      client = createUpstreamClient({ ...limits, ...trust })
+      clients.set(key, client)
     }
-    return agent
+    return client
   }
 
   const poolOf = (origin: string, ca: string | null): UpstreamPool => {
     const key = `${origin} ${ca}`
     let found = pools.get(key)
     if (!found) {
-      found = {
-        pool: new Pool(origin, { ...options, connect: ca === null ? connect : { ...connect, ca } }),
-        follow: followOf(origin, ca),
-        inFlight: 0,
-      }
+      const own = clientOf(`own ${ca}`, ca === null ? {} : { ca })
+      found = { own: own.origin(origin), follow: followOf(origin, ca), inFlight: 0 }
       pools.set(key, found)
     }
     return found
@@ -121,11 +119,8 @@ export function createUpstreamPools(
       }
     },
     async close(): Promise<void> {
-      await Promise.all([
-        ...[...follows.values()].map((agent) => agent.destroy()),
-        ...[...pools.values()].map(({ pool }) => pool.destroy()),
-        ...list.map(({ auth }) => auth.close()),
-      ])
+      for (const client of clients.values()) client.close()
+      await Promise.all(list.map(({ auth }) => auth.close()))
     },
   } satisfies UpstreamPools
 }

@@ -2,21 +2,20 @@
  * Asks the upstream registries: admission, tokens, one retry on a stale connection, the fallback, and the count
  * of it all.
  */
-import type { Dispatcher } from 'undici'
 import type { Config } from '../config/types.ts'
+import type { AnswerHead } from './answer-head.ts'
 import { type Ask, askFallback } from './ask.ts'
 import type { ProxyOptions, UpstreamErrorReason } from './types.ts'
-import { headerValue, isUseless, tooManyBody, tooManyHead } from './upstream-answers.ts'
+import { isUseless, tooManyBody, tooManyHead } from './upstream-answers.ts'
 import type { Obtained } from './upstream-auth.ts'
-import { reasonOf } from './upstream-errors.ts'
+import type { AnswerHandler, UpstreamConnection } from './upstream-connection.ts'
 import { createUpstreamPools, type Upstream } from './upstream-pools.ts'
-
-type Controller = Dispatcher.DispatchController
 
 /** Receives one answer. After `fail`, or after `call.abort()`, nothing more comes. */
 export type Sink = {
-  /** `raw`: header names and values in turns, valid as long as the caller keeps them. */
-  head(call: UpstreamCall, status: number, raw: readonly Buffer[]): void
+  /** `head` is valid during the call, its `fields` for as long as one likes. */
+  head(call: UpstreamCall, head: AnswerHead): void
+  /** `chunk` is valid during the call: whoever needs it later copies it. */
   data(call: UpstreamCall, chunk: Buffer): void
   end(call: UpstreamCall): void
   fail(call: UpstreamCall, reason: UpstreamErrorReason): void
@@ -66,14 +65,15 @@ export function createUpstreams(options: UpstreamOptions): Upstreams {
   }
 }
 
-/** One request to an upstream, over as many attempts as it takes; a class, as undici calls its methods. */
-export class UpstreamCall {
+/** One request to an upstream, over as many attempts as it takes; a class for its shape. */
+export class UpstreamCall implements AnswerHandler {
   /** What is asked now: of the fallback, once the first has failed. */
   ask: Ask
   readonly #shared: Shared
   #upstream: Upstream
   readonly #sink: Sink
-  #controller: Controller | null = null
+  /** Of the attempt that is heard now. */
+  #connection: UpstreamConnection | null = null
   #startedMs = 0
   #status = 0
   #authorization = ''
@@ -117,18 +117,18 @@ export class UpstreamCall {
 
   /** Stop reading until `resume`. */
   pause(): void {
-    this.#controller?.pause()
+    this.#connection?.pause()
   }
 
   resume(): void {
-    if (!this.#over) this.#controller?.resume()
+    if (!this.#over) this.#connection?.resume()
   }
 
   /** Lets go of the request; the sink hears nothing more. */
   abort(): void {
     if (this.#over) return
+    this.#drop()
     this.#finish()
-    this.#controller?.abort(abandoned)
   }
 
   /** Whether it is the front that shows who it is; never to another host. */
@@ -145,73 +145,64 @@ export class UpstreamCall {
     this.#authorization = authorization
     this.#startedMs = performance.now()
     this.#status = 0
-    this.#controller = null
-    const request = {
-      path: ask.path,
-      method: ask.method,
-      headers: authorization === '' ? ask.headers : [...ask.headers, 'authorization', authorization],
-      // undici closes the connection after a HEAD unless told not to.
-      reset: false,
-    }
-    if (ask.origin === '') pool.pool.dispatch(request, this)
-    else pool.follow.dispatch({ ...request, origin: ask.origin }, this)
+    const origin = ask.origin === '' ? pool.own : pool.follow.origin(ask.origin)
+    // A stale connection is seldom the only one.
+    this.#connection = origin.ask({ ...ask, authorization }, this, this.#retried)
+    if (this.#connection === null) this.onFail('other')
   }
 
-  onRequestStart(controller: Controller): void {
-    this.#controller = controller
-    if (this.#over) controller.abort(abandoned)
-  }
-
-  onResponseStart(controller: Controller, status: number): void {
-    // 1xx are steps on the way (RFC 9110 15.2); the final status follows.
-    if (status < 200 || this.#over || controller !== this.#controller) return
+  onHead(head: AnswerHead): void {
     const { ask } = this
+    const { status, fields } = head
     const nowMs = performance.now()
     this.#status = status
     this.#shared.options.counters.countUpstream(ask.upstream, status, nowMs - this.#startedMs)
     this.#report(null, status, nowMs)
-    const raw = controller.rawHeaders as readonly Buffer[]
-    if (status < 400) return this.#sink.head(this, status, raw)
+    if (status < 400) return this.#sink.head(this, head)
     if (status === 401 && this.#signsIn()) {
-      if (!this.#challenged) return this.#obtain(raw)
+      if (!this.#challenged) return this.#obtain(head)
       this.#upstream.auth.rejected(ask.repository)
     }
-    const retryAfter = status === 429 ? headerValue(raw, 'retry-after') : null
+    const retryAfter = status === 429 ? fields.retryAfter : null
     if (retryAfter !== null && ask.isCounted) this.#upstream.health.holdBack(retryAfter, nowMs)
     if (isUseless(status, ask)) {
-      this.#controller = null
+      this.#drop()
       return this.#giveUp('other', retryAfter)
     }
-    this.#sink.head(this, status, raw)
+    this.#sink.head(this, head)
   }
 
   /** The upstream wants to know who asks: it is asked again, once, when there is something to show. */
-  #obtain(raw: readonly Buffer[]): void {
+  #obtain(head: AnswerHead): void {
     const { ask } = this
     this.#challenged = true
-    // What is left of this answer is read and dropped, so that its connection can be used again.
-    this.#controller = null
-    const refused = { challenge: headerValue(raw, 'www-authenticate'), authorization: this.#authorization }
+    this.#drop()
+    const kept = head.copy()
+    const refused = { challenge: head.fields.challenge, authorization: this.#authorization }
     void this.#upstream.auth.obtain(ask.repository, refused).then((obtained) => {
       if (obtained.kind === 'ready') this.#dispatch()
-      else this.#refuse(obtained, raw)
+      else this.#refuse(obtained, kept)
     })
   }
 
-  onResponseData(controller: Controller, chunk: Buffer): void {
-    if (!this.#over && controller === this.#controller) this.#sink.data(this, chunk)
+  /** What is left of the answer is not heard. */
+  #drop(): void {
+    this.#connection?.drop()
+    this.#connection = null
   }
 
-  onResponseEnd(controller: Controller): void {
-    if (this.#over || controller !== this.#controller) return
+  onData(chunk: Buffer): void {
+    this.#sink.data(this, chunk)
+  }
+
+  onEnd(): void {
+    this.#connection = null
     this.#finish()
     this.#sink.end(this)
   }
 
-  onResponseError(controller: Controller | null, error: Error): void {
-    // A request that never started has no controller, neither here nor in undici.
-    if (this.#over || (controller ?? null) !== this.#controller) return
-    const reason = reasonOf(error)
+  onFail(reason: UpstreamErrorReason): void {
+    this.#connection = null
     if (reason === 'reset' && this.#status === 0 && !this.#retried) {
       // A kept connection may be closed just as the request is sent; GET and HEAD may be sent again
       // (RFC 9110 9.2.2), once, and only while the client has seen nothing.
@@ -234,7 +225,6 @@ export class UpstreamCall {
     if (fallback) {
       this.ask = askFallback(this.ask, fallback)
       this.#upstream = this.#shared.upstreams[fallback.upstream] as Upstream
-      this.#controller = null
       this.#challenged = false
       this.#retried = false
       this.start()
@@ -246,8 +236,7 @@ export class UpstreamCall {
       this.#sink.fail(this, first.reason)
       return
     }
-    this.#controller = null
-    this.#sink.head(this, 429, tooManyHead(first.retryAfter))
+    this.#sink.head(this, tooManyHead(first.retryAfter))
     if (!this.#over) this.#sink.data(this, tooManyBody)
     if (this.#over) return
     this.#finish()
@@ -255,13 +244,13 @@ export class UpstreamCall {
   }
 
   /** The front has nothing to show: the 401 stands, unless it is the token service that has failed. */
-  #refuse(obtained: Obtained, raw: readonly Buffer[]): void {
+  #refuse(obtained: Obtained, head: AnswerHead): void {
     if (this.#over) return
     const { ask } = this
     this.#shared.options.counters.countUpstreamError(ask.upstream, 'auth')
     if (obtained.kind === 'limited') return this.#giveUp('auth', obtained.retryAfter)
     if (obtained.kind === 'failed' || ask.isFallback) return this.#giveUp('auth')
-    this.#sink.head(this, 401, raw)
+    this.#sink.head(this, head)
     if (this.#over) return
     this.#finish()
     this.#sink.end(this)
@@ -291,5 +280,3 @@ export class UpstreamCall {
     this.#shared.options.reportUpstream(this.ask.upstream, failure)
   }
 }
-
-const abandoned = new Error('abandoned')
