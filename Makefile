@@ -2,10 +2,10 @@
 NODE := bin/.node/node
 BIN := PATH="$(CURDIR)/bin/.node:$$PATH" node_modules/.bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run geo test test-unit check bench load clean
+.PHONY: help setup run geo test test-unit check conformance bench load clean
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## get the pinned Node and the npm packages
 	@scripts/setup
@@ -27,6 +27,9 @@ test: setup ## set up, services included, and run every check
 	@$(MAKE) --no-print-directory check & check=$$!; scripts/services; services=$$?; \
 	wait $$check || { echo 'waybill: make check failed, see above' >&2; exit 1; }; exit $$services
 	@$(BIN)/vitest run
+
+conformance: setup ## run the OCI conformance suite without and through Waybill; SUITE=its checked-out folder (needs Go)
+	@$(NODE) --disable-warning=ExperimentalWarning test/conformance/main.ts --suite "$(SUITE)" $(ARGS)
 
 bench: setup ## run the benchmarks (side by side with nginx)
 	@scripts/services

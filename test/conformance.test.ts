@@ -1,7 +1,8 @@
 /**
  * What the OCI distribution specification 1.1 asks of the pull and content discovery parts, each of it through the
  * front: as the specification says, and with the answer that the registry itself gives. The specification's own
- * suite is a Go program that is not to be had everywhere; these are its requirements on what only reads.
+ * suite is a Go program that is not to be had everywhere (`make conformance` runs it); these are its requirements on
+ * what only reads.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'

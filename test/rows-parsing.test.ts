@@ -1,16 +1,13 @@
 /** Rows P01 to P18 of the catalogue of protocol safety: what a front must not read in a request, over raw sockets. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { badCodings, badLengths, smugglingBodies, unexpectedBodies } from './support/bad-framing.ts'
 import {
   type BadRequest,
-  badCodings,
   badHosts,
-  badLengths,
   badLines,
   badMethods,
   badTargets,
   otherForms,
-  smugglingBodies,
-  unexpectedBodies,
 } from './support/bad-requests.ts'
 import { type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { startFront, type TestFront } from './support/front.ts'

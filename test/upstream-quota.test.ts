@@ -152,20 +152,36 @@ test.each([
   [404, 'MANIFEST_UNKNOWN'],
   [401, 'NAME_UNKNOWN'],
 ])(
-  'a name that was %i is not asked for again at once, and is there soon after its push',
+  'a name that was %i again and again is not asked for for a while, and is there soon after its push',
   async (status, code) => {
     for (const path of [tagPath, digestPath]) upstream.answer(path, { status })
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 8; round++) {
       expect(await pull(tagPath)).toMatch(new RegExp(`^404 .*${code}`))
       expect(await pull(digestPath)).toMatch(new RegExp(`^404 .*${code}`))
     }
-    expect(upstream.seen).toHaveLength(2)
+    expect(upstream.seen).toHaveLength(2 * 4)
     expect(front.records.at(-1)).toMatchObject({ status: 404, outcome: 'cache', upstreamStatus: 0 })
     for (const path of [tagPath, digestPath])
       upstream.answer(path, { headers: manifestHeaders, body: manifest })
     await expect.poll(() => pull(tagPath), { timeout: 5000, interval: 200 }).toBe(`200 ${manifest}`)
   },
 )
+
+test('a name that is looked up, pushed, pulled and taken away in turn is there each time', async () => {
+  for (let round = 0; round < 4; round++) {
+    const gate = createGate()
+    upstream.answer(tagPath, { status: 404, headAfter: gate.opened })
+    const before = upstream.seen.length
+    const asking = Array.from({ length: 20 }, () => pull(tagPath))
+    await vi.waitFor(() => expect(front.proxy.active()).toBe(20))
+    gate.release()
+    for (const answer of await Promise.all(asking)) expect(answer).toMatch(/^404 /)
+    expect(await pull(tagPath)).toMatch(/^404 /)
+    expect(upstream.seen.length).toBe(before + 2)
+    upstream.answer(tagPath, { headers: manifestHeaders, body: manifest })
+    expect(await pull(tagPath)).toBe(`200 ${manifest}`)
+  }
+})
 
 test('each upstream has its own limit of requests under way', async () => {
   await start({ limits: { upstreamRequests: 2 } })

@@ -4,7 +4,7 @@
  */
 import { Answer } from './answer.ts'
 import { type Ask, askFor, recordSource } from './ask.ts'
-import { type LocalError, localErrors } from './errors.ts'
+import { localErrors } from './errors.ts'
 import type { Exchange, Exchanges } from './exchange.ts'
 import { createExpiringMap } from './expiring-map.ts'
 import { createImageConfigs } from './image-configs.ts'
@@ -16,6 +16,7 @@ import type { RedirectRules } from './redirects.ts'
 import { errorOf, type RelayOptions, type RelayPlan, startRelay } from './relay.ts'
 import { sendError } from './respond.ts'
 import type { ManifestNotice, ProxyCounters } from './types.ts'
+import { createUnknownNames } from './unknown-names.ts'
 import type { Upstreams } from './upstream.ts'
 
 export type Manifests = { serve(exchange: Exchange): void; close(): void }
@@ -36,8 +37,6 @@ const confirmEveryMs = 24 * 3600 * 1000
 // The graph that sessions are judged by lives on what is still served; told again, it stays.
 const announceEveryMs = 3600 * 1000
 
-// Long enough for the retries of a client that asks for what is not there, short enough to push and pull.
-const unknownForMs = 3000
 // What an image was yesterday is better than no image.
 const staleForMs = 24 * 3600 * 1000
 const maxRemembered = 4096
@@ -54,8 +53,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     onRateLimit: (upstream, remaining) => counters.setRatelimitRemaining(upstream, remaining, Date.now()),
     onMismatch: (upstream) => counters.countUpstreamError(upstream, 'digest_mismatch'),
   })
-  /** By key: with what a name was refused a moment ago. */
-  const unknown = createExpiringMap<LocalError>({ maxEntries: maxRemembered, lifetimeMs: unknownForMs })
+  const unknown = createUnknownNames()
   /** By key of a tag: the digest that it last was. */
   const lastSeen = createExpiringMap<string>({ maxEntries: maxRemembered, lifetimeMs: staleForMs })
   const configs = createImageConfigs({ ...options, cache })
@@ -67,7 +65,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   }
 
   const refuseUnknown = (exchange: Exchange, key: string): boolean => {
-    const error = unknown.get(key, performance.now())
+    const error = unknown.refusal(key)
     if (error) sendError(exchanges, exchange, error, 'cache')
     return error !== undefined
   }
@@ -108,6 +106,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     if (exchange.over) return
     if (outcome.kind !== 'failed') recordSource(exchange, outcome.ask)
     if (outcome.kind === 'ok') {
+      unknown.forget(key)
       exchange.record.upstreamStatus = 200
       serveCached(exchange, outcome.value, isStale)
     } else if (outcome.kind === 'failed') {
@@ -125,7 +124,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     exchange.record.upstreamStatus = status
     if (status === 401 || status === 403 || status === 404) {
       const error = status === 404 ? localErrors.manifestUnknown : localErrors.nameUnknown
-      unknown.set(key, error, performance.now())
+      unknown.count(key, resolved, error)
       sendError(exchanges, exchange, error, status === 404 ? 'relay' : 'reject')
     } else if (status === 429) sendError(exchanges, exchange, localErrors.tooMany, 'relay', fields.retryAfter)
     // Rare, and with words of the upstream's own: they are fetched for this client alone.
@@ -180,6 +179,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     const { status, fields, block } = outcome.value
     const { record } = exchange
     record.upstreamStatus = status
+    if (status === 200) unknown.forget(key)
     if (status !== 200) {
       serveRefused(exchange, key, outcome.value)
     } else if (fields.digest === '' || fields.contentLength === '' || fields.contentType === '') {
@@ -202,7 +202,10 @@ export function createManifests(options: ManifestOptions): Manifests {
       const digest = outcome.kind === 'ok' && outcome.value.status === 200 ? outcome.value.fields.digest : ''
       const last = exchange.fallback ? resolveStale(key, outcome, digest) : undefined
       if (exchange.over) return
-      if (digest !== '') recordSource(exchange, outcome.ask)
+      if (digest !== '') {
+        unknown.forget(key)
+        recordSource(exchange, outcome.ask)
+      }
       if (last !== undefined) serveDigest(exchange, last, true)
       else if (exchange.isHead || outcome.kind !== 'ok') serveHead(exchange, key, outcome)
       else if (digest !== '') serveDigest(exchange, digest)
