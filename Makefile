@@ -2,7 +2,7 @@
 NODE := bin/.node/node
 BIN := PATH="$(CURDIR)/bin/.node:$$PATH" node_modules/.bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run geo test test-unit check conformance bench load clean
+.PHONY: help setup run geo test test-unit check conformance bench load tune chaos clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ bench: setup ## run the benchmarks (side by side with nginx)
 load: setup ## put load on a started Waybill and fail on any wrong answer; ARGS="storm" on any wrong event
 	@scripts/services
 	@$(NODE) --disable-warning=ExperimentalWarning load/main.ts $(ARGS)
+
+tune: ## not yet: comes in a later version
+	@echo 'make tune: not yet: it comes in a later version' >&2; exit 2
+
+chaos: ## not yet: comes in a later version
+	@echo 'make chaos: not yet: it comes in a later version' >&2; exit 2
 
 clean: ## remove what the tasks made, but no data of Waybill
 	@rm -rf node_modules tools/node/node_modules bin/.node .services coverage

@@ -24,7 +24,7 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
     (_, i) => `${1 + (i >> 8)}.${i & 255}.${(i * 7) & 255}.0/24`,
   )
   const memory = await compileBlock(
-    { countries: ['GB', 'JP'], asns: [], companies: [], ranges },
+    { countries: ['GB', 'JP'], asns: [], types: [], companies: [], ranges },
     { ...noGeoDatabases, city },
   )
   const block = createBlock(memory)

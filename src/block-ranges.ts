@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Reader, type Response } from 'maxmind'
+import { type CollectSpans, findTypedRanges, type TypeReader } from './block-types.ts'
 import type { Config } from './config/types.ts'
 import { formatAddress, parseAddress } from './geo/address.ts'
 import { walkTree } from './geo/mmdb-tree.ts'
@@ -12,16 +13,48 @@ import { createTableBuilder, parseCidr, shareBytes } from './geo/range-builder.t
 import { openTable } from './geo/range-table.ts'
 import { classifyNetwork, mergeFacts } from './workers/classify-network.ts'
 import type { GeoDatabase, GeoDatabases } from './workers/geo-database.ts'
-import { countryOf, networkFactsOf } from './workers/geo-fields.ts'
+import { countryOf, type NetworkFacts, networkFactsOf } from './workers/geo-fields.ts'
 
-export type BlockReason = 'range' | 'asn' | 'company' | 'country'
+export type BlockReason = 'range' | 'asn' | 'company' | 'country' | 'type'
 
 type Block = Config['block']
 type Range<Key> = { start: Key; end: Key; reason: BlockReason }
 type Ranges = { ipv4: Range<number>[]; ipv6: Range<bigint>[] }
 
-export function isBlocking({ countries, asns, ranges, companies }: Block): boolean {
-  return countries.length + asns.length + ranges.length + companies.length > 0
+export function isBlocking(block: Block): boolean {
+  return Object.values(block).some(({ length }) => length > 0)
+}
+
+const nothing = { isSpecial: false, cloud: null, override: null }
+const typeOf = (facts: NetworkFacts): string | null =>
+  classifyNetwork({ ...nothing, facts: mergeFacts([facts]) }).network.type
+
+/** A row of a table of networks: number, owner, and whether it is large. */
+function factsOfRow([number = '', owner = '', size = '']: string[]): NetworkFacts {
+  return { ...networkFactsOf({ asn: `AS${number}`, as_name: owner }), isLarge: size === 'large' }
+}
+
+const ofNetworks: TypeReader = {
+  record: (record) => typeOf(networkFactsOf(record)),
+  row: (fields) => typeOf(factsOfRow(fields)),
+}
+/** These two are tables of our own. */
+const typeReaders = {
+  overrides: { record: () => null, row: ([, , type = '']: string[]) => type || null },
+  cloud: { record: () => null, row: ([, , use]: string[]) => (use === 'cdn' ? 'cdn' : 'hosting') },
+  company: ofNetworks,
+  asn: ofNetworks,
+}
+
+const collectSpans: CollectSpans = (database, into, judge) => {
+  const reasonIf = (picked: boolean): BlockReason | null => (picked ? 'type' : null)
+  const ranges = into as Ranges
+  return collect(
+    database,
+    ranges,
+    (record) => reasonIf(judge.record(record)),
+    (fields) => reasonIf(judge.row(fields)),
+  )
 }
 
 /** Whether the record of a network, as a file says it, is one that is refused. */
@@ -35,16 +68,10 @@ function createJudge({ countries, asns, companies }: Block) {
   return {
     country: (record: unknown): BlockReason | null =>
       blockedCountries.has(countryOf(record) ?? '') ? 'country' : null,
-    network(record: unknown): BlockReason | null {
-      const facts = networkFactsOf(record)
+    network(facts: NetworkFacts): BlockReason | null {
       if (facts.asn !== null && blockedAsns.has(facts.asn)) return 'asn'
       if (names.size === 0) return null
-      const { company } = classifyNetwork({
-        isSpecial: false,
-        facts: mergeFacts([facts]),
-        cloud: null,
-        override: null,
-      })
+      const { company } = classifyNetwork({ ...nothing, facts: mergeFacts([facts]) })
       return company !== null && (isNamed(company.name) || isNamed(company.domain)) ? 'company' : null
     },
     override: (company: string, domain: string): BlockReason | null =>
@@ -131,7 +158,7 @@ function tryGet(reader: Reader<Response>, address: Uint8Array): unknown {
 function addConfigured(ranges: readonly string[], into: Ranges): void {
   for (const text of ranges) {
     const cidr = parseCidr(text, parseAddress)
-    // The config has refused what is none.
+    // The config has brought them to this form, and refused what is none.
     if (cidr === null) continue
     if (cidr.family === 4) {
       const start = Number(cidr.start)
@@ -149,14 +176,18 @@ export async function compileBlock(block: Block, databases: GeoDatabases): Promi
   const ranges: Ranges = { ipv4: [], ipv6: [] }
   addConfigured(block.ranges, ranges)
   const { city, asn, company, overrides } = databases
-  const rowRecord = ([number = '', owner = '']: string[]) => ({ asn: `AS${number}`, as_name: owner })
   if (city !== null && block.countries.length > 0) {
     await collect(city, ranges, judge.country, ([country]) => judge.country({ country_code: country }))
   }
   if (block.asns.length + block.companies.length > 0) {
     for (const database of [asn, company]) {
       if (database === null) continue
-      await collect(database, ranges, judge.network, (fields) => judge.network(rowRecord(fields)))
+      await collect(
+        database,
+        ranges,
+        (record) => judge.network(networkFactsOf(record)),
+        (fields) => judge.network(factsOfRow(fields)),
+      )
     }
   }
   if (overrides !== null && block.companies.length > 0) {
@@ -166,6 +197,11 @@ export async function compileBlock(block: Block, databases: GeoDatabases): Promi
       () => null,
       ([name = '', domain = '']) => judge.override(name, domain),
     )
+  }
+  if (block.types.length > 0) {
+    const typed = await findTypedRanges(block.types, databases, typeReaders, collectSpans)
+    for (const span of typed.ipv4) ranges.ipv4.push({ ...span, reason: 'type' })
+    for (const span of typed.ipv6) ranges.ipv6.push({ ...span, reason: 'type' })
   }
   const builder = createTableBuilder({ kind: 'block', builtMs: null, source: 'block' }, 64)
   ranges.ipv4.sort((a, b) => a.start - b.start)

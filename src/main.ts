@@ -53,12 +53,17 @@ function refuse(problems: readonly string[]): 2 {
 }
 
 async function runServe(args: readonly string[]): Promise<number> {
+  // A data folder that was there before may be open to others; what is written into it is not.
+  process.umask(0o077)
   const load = () => loadConfig({ ...surroundings, argv: args, nowMs: Date.now() })
   const loaded = load()
   if (!loaded.ok) return refuse(loaded.problems)
   let reload = (): void => undefined
   // From now on, as the signal would end a process that does not listen for it.
   process.on('SIGHUP', () => reload())
+  // Until there is something to stop in order: what is on disk is whole at any moment.
+  let stop = (_name: 'SIGTERM' | 'SIGINT'): void => process.exit(0)
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stop(name))
   try {
     return await serve({
       config: loaded.config,
@@ -67,7 +72,7 @@ async function runServe(args: readonly string[]): Promise<number> {
       printLine: takeOutput(),
       onStarted(shutdown, reloader) {
         reload = () => void reloader.reload()
-        for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => shutdown.signal(name))
+        stop = (name) => shutdown.signal(name)
       },
     })
   } catch (error) {

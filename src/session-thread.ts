@@ -13,6 +13,7 @@ import { createSharedCounters } from './ops/shared-counters.ts'
 import { sharedMetrics } from './ops/shared-metrics.ts'
 import type { DeadLetter } from './publisher/dead-letter.ts'
 import { formatEventLine } from './publisher/event-line.ts'
+import { joinSinks } from './publisher/event-sinks.ts'
 import { createKafkaPublisher } from './publisher/kafka.ts'
 import { startKafkaProbe } from './publisher/kafka-probe.ts'
 import { createSqlitePublisher } from './publisher/sqlite.ts'
@@ -122,12 +123,12 @@ function start(): void {
   const storeName = config.redis ? 'redis' : 'sqlite'
 
   let oldestMs = 0
+  const publishAll = joinSinks<PackageEvent>(
+    kafka && config.kafka?.eventsTopic ? (events) => using('kafka', () => kafka.publishEvents(events)) : null,
+    (events) => using('sqlite', () => sqlite.publishEvents(events)),
+  )
   const publish = async (events: PackageEvent[]): Promise<void> => {
-    if (kafka) await using('kafka', () => kafka.publishEvents(events))
-    // With Kafka the file is a local tail: without room for it events are published all the same.
-    await using('sqlite', () => sqlite.publishEvents(events)).catch((error) => {
-      if (!kafka) throw error
-    })
+    await publishAll(events)
     for (const { type, kind } of events) counters.add('waybill_events_total', [type, kind])
     if (data.lines) tell({ type: 'events', lines: events.map(formatEventLine) })
   }

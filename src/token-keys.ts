@@ -32,7 +32,7 @@ export async function startTokenKeys(options: {
   const redis = config.redis && tokenKeyFile === null ? connectRedis({ ...config.redis, log }) : null
   const store: KeyStore | null = redis && {
     async read() {
-      await redis.ready(redisWaitMs)
+      if (!(await redis.ready(redisWaitMs))) throw new Error('Redis is not connected')
       return redis.client.get(tokenKeyName)
     },
     async replace(expected, value) {

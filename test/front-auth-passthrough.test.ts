@@ -268,3 +268,16 @@ test('a registry that is open asks nobody; one that is away is 502', async () =>
   expect((await send(`${away.url}/token`)).status).toBe(502)
   expect((await send(`${away.url}/v2/x/tags/list`)).status).toBe(502)
 })
+
+test('a registry that asks to slow down is heard by its clients, before and behind its challenge', async () => {
+  const limited = await start({ upstream: other.url })
+  other.answer('/v2/', { status: 429, headers: { 'Retry-After': '17' } })
+  for (const [path, headers] of [
+    ['/v2/', {}],
+    ['/v2/', { authorization: 'Bearer x' }],
+    ['/token?scope=repository:app:pull', {}],
+  ] as const) {
+    const answer = await send(`${limited.url}${path}`, { headers })
+    expect([path, answer.status, answer.headers['retry-after']]).toEqual([path, 429, '17'])
+  }
+})

@@ -66,6 +66,24 @@ test('places come back from requests that fail and from clients that leave', asy
   expect(front.refusals).toEqual([])
 })
 
+test('a client that leaves keeps its place while what it asked for goes on for others', async () => {
+  await start({ limits: { connectionsPerClient: 2 } })
+  const gate = createGate()
+  const tags = ['a', 'b', 'c'].map((tag) => `/v2/app/manifests/${tag}`)
+  for (const path of tags) upstream.answer(path, { status: 404, headAfter: gate.opened })
+  for (const path of tags.slice(0, 2)) {
+    const socket = connect(front.port, '127.0.0.1', () => socket.write(get(path)))
+    await vi.waitFor(() => expect(front.proxy.active()).toBe(1))
+    socket.destroy()
+    await vi.waitFor(() => expect(front.proxy.active()).toBe(0))
+  }
+  expect((await ask(tags[2] as string)).statuses).toEqual([429])
+  gate.release()
+  await vi.waitFor(async () => expect((await ask(tags[2] as string)).statuses).toEqual([404]))
+  for (let round = 0; round < 10; round++)
+    expect((await ask(`/v2/app/manifests/d${round}`)).statuses).toEqual([404])
+})
+
 function open(source: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port: front.port, host: '127.0.0.1', localAddress: source }, () =>

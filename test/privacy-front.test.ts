@@ -2,8 +2,10 @@
 import { afterAll, expect, test } from 'vitest'
 import { compileBlock } from '../src/block-ranges.ts'
 import { parseAddress } from '../src/geo/address.ts'
+import { compileOverrides } from '../src/geo/overrides.ts'
+import { shareBytes } from '../src/geo/range-builder.ts'
 import { createBlock } from '../src/proxy/block.ts'
-import { loadDatabase, noGeoDatabases } from '../src/workers/geo-database.ts'
+import { type GeoDatabase, loadDatabase, noGeoDatabases } from '../src/workers/geo-database.ts'
 import { startFront, type TestFront } from './support/front.ts'
 import { sharedData } from './support/shared-data.ts'
 
@@ -12,13 +14,20 @@ async function load(name: string) {
   if ('error' in loaded) throw new Error(loaded.error)
   return loaded
 }
+function overridesOf(text: string): GeoDatabase {
+  const compiled = compileOverrides(text, null)
+  if ('problems' in compiled) throw new Error(compiled.problems.join())
+  const sab = shareBytes(compiled.bytes)
+  return { sab, format: 'table', type: 'overrides', buildEpoch: null, ipVersion: 6 }
+}
 const databases = {
   ...noGeoDatabases,
   city: await load('GeoLite2-City-Test'),
   asn: await load('GeoLite2-ASN-Test'),
   company: await load('GeoIP2-Enterprise-Test'),
+  overrides: overridesOf('range,company,domain,type\n1.129.0.0/24,,,hosting\n'),
 }
-const nobody = { countries: [], asns: [], ranges: [], companies: [] }
+const nobody = { countries: [], asns: [], types: [], ranges: [], companies: [] }
 
 const fronts: TestFront[] = []
 afterAll(() => Promise.all(fronts.map((front) => front.stop())))
@@ -94,6 +103,14 @@ const cases: [
   ['a network, IPv6', { asns: [237] }, '2600:6000::1', 'asn'],
   ['a company by its name', { companies: ['Mercedes-Benz'] }, '53.16.0.1', 'company'],
   ['a company by its domain', { companies: ['mercedes-benz.com'] }, '53.16.0.1', 'company'],
+  ['a type of network', { types: ['hosting', 'isp'] }, '1.128.0.1', 'type'],
+  ['a type of network, IPv6', { types: ['isp'] }, '2600:6000::1', 'type'],
+  ['another type of network', { types: ['hosting'] }, '1.128.0.1', null],
+  ['a type that a database of companies tells', { types: ['government'] }, '89.160.20.112', 'type'],
+  ['a type that a database of companies knows better', { types: ['isp'] }, '89.160.20.112', null],
+  ['a type that the operator tells', { types: ['hosting'] }, '1.129.0.1', 'type'],
+  ['a type that the operator knows better', { types: ['isp'] }, '1.129.0.1', null],
+  ['beside what the operator knows', { types: ['isp'] }, '1.129.1.1', 'type'],
   ['a country, nowhere', { countries: ['GB'] }, '10.0.0.1', null],
 ]
 test.each(cases)('blocked: %s', async (_name, block, address, reason) => {

@@ -73,6 +73,14 @@ test('1,000 clients that resolve one tag at once are one HEAD and one GET upstre
   expect([asked('HEAD', tagPath), asked('GET', digestPath), asked('GET', tagPath)]).toEqual([1, 1, 0])
 })
 
+test('what a client writes behind a manifest decides nothing for the others', async () => {
+  // A firewall before a registry answers what looks like an attack with 403, and one HEAD or GET is for all who wait.
+  expect(await pull(`${digestPath}?a=../../etc/passwd`)).toBe(`200 ${manifest}`)
+  expect(await pull(`${tagPath}?a=../../etc/passwd`)).toBe(`200 ${manifest}`)
+  expect(upstream.seen).not.toEqual([])
+  expect(upstream.seen.filter(({ url }) => url.includes('?'))).toEqual([])
+})
+
 test('10,000 pulls of one tag are one GET upstream, and at most a HEAD each', async () => {
   const seen = new Set<string>()
   const client = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 /**
  * Kinds of values that name places in a network: listeners, URLs, ranges, host names.
  */
-import { isIP, isIPv4, isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 import type { Kind } from './kinds.ts'
 
 export type HostPort = { host: string; port: number }
@@ -58,10 +58,16 @@ const brokerAddress = hostPort(1)
 export const broker: Kind<string> = {
   ...brokerAddress,
   expected: 'HOST:PORT, like kafka-1.example.io:9092',
+  jsonSchema: { type: 'string', pattern: '^[^:\\[\\]]+:[0-9]{1,5}$' },
   read: (text) => {
     const address = brokerAddress.read(text)
-    return address === undefined ? undefined : formatHostPort(address)
+    return address === undefined || isIPv6(address.host) ? undefined : formatHostPort(address)
   },
+  // kafkajs takes what is before the first colon for the host.
+  explain: (text) =>
+    text.startsWith('[')
+      ? 'expected a host name instead of an IPv6 address, which the Kafka client cannot read'
+      : explainHostPort(text),
 }
 
 function parseUrl(text: string, protocols: readonly string[]): URL | undefined {
@@ -156,20 +162,6 @@ export const redisUrl: Kind<RedisUrl> = {
       : text.includes('%')
         ? 'expected user and password with each special character percent-encoded'
         : undefined,
-}
-
-export const addressRange: Kind<string> = {
-  placeholder: 'RANGE',
-  expected: 'an address or a range, like 192.0.2.1, 10.0.0.0/8 or fd00::/8',
-  jsonSchema: { type: 'string', pattern: '^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$' },
-  read: (text) => {
-    const match = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text)
-    const version = match === null ? 0 : isIP(match[1]!)
-    if (match === null || version === 0) return undefined
-    const bits = version === 4 ? 32 : 128
-    const length = match[2] === undefined ? bits : Number(match[2])
-    return length <= bits ? `${match[1]!.toLowerCase()}/${length}` : undefined
-  },
 }
 
 export const redirectHost: Kind<string> = {

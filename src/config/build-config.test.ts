@@ -57,7 +57,7 @@ test('without anything: the defaults of the contract', () => {
     log: { maxBytes: 2 * 2 ** 30, maxAgeMs: dayMs },
     geo: { city: null, asn: null, company: null, overrides: null, detail: 'region' },
     privacy: { rotationMs: dayMs, keyFile: null, operator: null, contact: null, purpose: null },
-    block: { countries: [], asns: [], ranges: [], companies: [] },
+    block: { countries: [], asns: [], types: [], ranges: [], companies: [] },
     tokenKeys: null,
     tokenKeyFile: null,
     limits: {
@@ -212,7 +212,7 @@ test('Redis and Kafka with everything, secrets from files without their newline'
   const yaml = [
     'redis: {urlFile: u, tls: {ca: /ca}}',
     'kafka:',
-    '  brokers: [K1:9092, "[2001:db8::1]:9092"]',
+    '  brokers: [K1:9092, "192.0.2.1:9092"]',
     '  ssl: {ca: /ca}',
     '  sasl: {mechanism: scram-sha-256, username: 007, passwordFile: /p}',
     '  compression: none',
@@ -225,7 +225,7 @@ test('Redis and Kafka with everything, secrets from files without their newline'
   const { redis, kafka } = configOf({ yaml, files })
   expect(redis).toEqual({ url: 'redis://me:pw@h:6380/2', cluster: false, tls: { ca: cert } })
   expect(kafka).toEqual({
-    brokers: ['k1:9092', '[2001:db8::1]:9092'],
+    brokers: ['k1:9092', '192.0.2.1:9092'],
     ssl: { ca: cert },
     sasl: { mechanism: 'scram-sha-256', username: '007', password: ' p w ' },
     compression: 'none',
@@ -287,6 +287,10 @@ const warned: readonly (Case & { warning: string })[] = [
     yaml: 'trustedProxies: [0.0.0.0/0]',
     warning:
       'trustedProxies[0]: "0.0.0.0/0" (/etc/waybill.yaml line 1): lets every client say that it has another address',
+  },
+  {
+    yaml: 'retention: {events: off}',
+    warning: 'retention.events: off: without kafka package events are kept nowhere',
   },
   {
     yaml: 'kafka: {brokers: h:1, sasl: {mechanism: plain, username: u, password: p}}',

@@ -68,6 +68,7 @@ export function buildConfig(values: SettledValues, surroundings: Surroundings): 
     block: {
       countries: values.all('block.countries'),
       asns: values.all('block.asns'),
+      types: values.all('block.types'),
       ranges: values.all('block.ranges'),
       companies: values.all('block.companies'),
     },
@@ -119,6 +120,9 @@ function findDoubtful(values: SettledValues): void {
   }
   if (values.get('proxyProtocol') && values.all('trustedProxies').length === 0) {
     values.warnings.push('proxyProtocol: on: has no effect without trustedProxies')
+  }
+  if (values.get('retention.events') === 0 && !values.isGiven('kafka.brokers')) {
+    values.warnings.push('retention.events: off: without kafka package events are kept nowhere')
   }
   if (values.isGiven('privacy.keyFile') && !values.isGiven('redis.url')) {
     values.warnings.push('privacy.keyFile: has no effect without redis.url')

@@ -33,6 +33,10 @@ test.each<[string, object]>([
       argv: ['--config', 'c', '--session-idle', '5s'],
     },
   ],
+  [
+    'geo install --if-missing --upstream u',
+    { command: 'geo-install', argv: ['--upstream', 'u'], ifMissing: true, cloud: false, cloudFiles: [] },
+  ],
   ['--version', { command: 'version' }],
   ['version', { command: 'version' }],
 ])('waybill %s', (line, command) => {
@@ -51,6 +55,17 @@ test.each<[string, string[]]>([
   ['check', ['check: expected a config file, like "waybill check waybill.yaml"']],
   ['check a b', ['"b": unexpected argument; expected one config file']],
   ['geo install --cloud-file', ['--cloud-file: has no value: expected a file']],
+  [
+    'geo install --clowd --data',
+    ['"--clowd": unexpected argument; did you mean --cloud?', '--data: has no value'],
+  ],
+  [
+    'geo install --data d --upstream u',
+    [
+      '"--upstream": unexpected argument; expected --data, --config, --if-missing, --cloud or --cloud-file',
+      '"u": unexpected argument; expected --data, --config, --if-missing, --cloud or --cloud-file',
+    ],
+  ],
   ['geo', ['geo: expected "geo install"']],
   ['replay', ['replay: not yet: it comes in a later version']],
   [

@@ -74,7 +74,9 @@ function parseCheck(args: readonly string[]): Command | Problems {
   return { problems: wrong.map((arg) => `${show(arg)}: unexpected argument; expected one config file`) }
 }
 
-/** All other flags are those of `serve`. */
+const geoFlags = ['--data', '--config', '--if-missing', '--cloud', '--cloud-file']
+
+/** With `--if-missing`, which `make run` passes its own flags to, all others are those of `serve`, which judges them. */
 function parseGeo(args: readonly string[]): Command | Problems {
   const [word, ...rest] = args
   if (word !== 'install') return { problems: ['geo: expected "geo install"'] }
@@ -93,7 +95,8 @@ function parseGeo(args: readonly string[]): Command | Problems {
       cloudFiles.push(file)
     } else argv.push(rest[i]!)
   }
-  return { ...command, argv, cloudFiles }
+  const { problems } = command.ifMissing ? { problems: [] } : readFlagTexts(argv, geoFlags, [])
+  return problems.length > 0 ? { problems } : { ...command, argv, cloudFiles }
 }
 
 type FlagTexts = { texts: ReadonlyMap<string, string>; problems: string[] }

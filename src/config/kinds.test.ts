@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { addressRange, broker, listenAddress, publicUrl, redirectHost, redisUrl } from './addresses.ts'
+import { addressRange } from './address-range.ts'
+import { broker, listenAddress, publicUrl, redirectHost, redisUrl } from './addresses.ts'
 import { boolean, duration, integer, parseDuration, parseSize } from './kinds.ts'
 import { settingsByKey } from './schema.ts'
 
@@ -90,6 +91,7 @@ test('mistakes that people make with listeners get their own words', () => {
 test.each<[{ read(text: string): unknown }, string, boolean]>([
   [broker, 'kafka:9092', true],
   [broker, 'kafka:0', false],
+  [broker, '[::1]:9092', false],
   [broker, 'kafka', false],
   [publicUrl, 'https://cr.example.io:8443/', true],
   [publicUrl, 'https://cr.example.io/x', false],
@@ -141,4 +143,21 @@ test('no kind throws, whatever the text', () => {
     }),
     { seed: 7, numRuns: 3000 },
   )
+})
+
+test.each([
+  ['192.0.2.1', '192.0.2.1/32'],
+  ['203.0.113.77/24', '203.0.113.0/24'],
+  ['10.255.1.2/9', '10.128.0.0/9'],
+  ['198.51.100.1/0', '0.0.0.0/0'],
+  ['2001:DB8::', '2001:db8::/128'],
+  ['2001:db8:0:0:1::5/64', '2001:db8::/64'],
+  ['2001:db8:ffff::/35', '2001:db8:e000::/35'],
+  ['1:2:3:4:5:6:7:8/128', '1:2:3:4:5:6:7:8/128'],
+  ['::ffff:203.0.113.77/120', '203.0.113.0/24'],
+  ['::ffff:cb00:714d', '203.0.113.77/32'],
+  ['::ffff:0:0/95', '::fffe:0:0/95'],
+  ['::/0', '::/0'],
+])('the range %s is %s', (text, range) => {
+  expect(addressRange.read(text)).toBe(range)
 })

@@ -107,6 +107,12 @@ test('words of the YAML parser that quote the file are replaced by ours', () => 
   ])
 })
 
+test('a second document is no silent one', () => {
+  expect(problemsOf({ yaml: 'auth: open\n---\nauth: token' })).toEqual([
+    'config: not valid YAML (/etc/waybill.yaml line 2): a second document',
+  ])
+})
+
 test('a problem is one line whatever the value holds', () => {
   const [line, ...others] = problemsOf({ args: ['--upstream', `a\n\u001b[31m\u2028${'b'.repeat(500)}`] })
   expect(others).toEqual([])

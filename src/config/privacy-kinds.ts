@@ -13,6 +13,9 @@ export const countryCode: Kind<string> = {
   read: (text) => (/^[A-Za-z]{2}$/.test(text) ? text.toUpperCase() : undefined),
 }
 
+/** As `network.type` of events tells them; private ones are known by their ranges. */
+export const networkType = choice(['business', 'isp', 'hosting', 'education', 'government', 'mobile', 'cdn'])
+
 // RFC 6793: 32 bits.
 const maxAsn = 2 ** 32 - 1
 

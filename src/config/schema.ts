@@ -2,10 +2,11 @@
  * The one table of settings. Validation, flags, variables, help texts, `schemas/config.json` and the
  * tables of `docs/configuration.md` all come from it.
  */
-import { addressRange, listenAddress, publicUrl, redirectHost, upstreamUrl } from './addresses.ts'
+import { addressRange } from './address-range.ts'
+import { listenAddress, publicUrl, redirectHost, upstreamUrl } from './addresses.ts'
 import { certificate, domainGroup, privateKey } from './domain-schema.ts'
 import { boolean, choice, duration, integer, type Kind, matching, path, size, word } from './kinds.ts'
-import { autonomousSystem, countryCode, rotation } from './privacy-kinds.ts'
+import { autonomousSystem, countryCode, networkType, rotation } from './privacy-kinds.ts'
 import { serviceSettings } from './service-schema.ts'
 import { type Group, type Setting, setting } from './setting.ts'
 import { threadCount, workerCount } from './threads.ts'
@@ -185,6 +186,11 @@ export const settings = {
   'privacy.purpose': setting(word, { help: 'What for, for the page /privacy.', unset: 'not told' }),
   'block.countries': setting(countryCode, { help: 'Countries that are refused.', list: true, unset: 'none' }),
   'block.asns': setting(autonomousSystem, { help: 'Networks that are refused.', list: true, unset: 'none' }),
+  'block.types': setting(networkType, {
+    help: 'Types of networks that are refused.',
+    list: true,
+    unset: 'none',
+  }),
   'block.ranges': setting(addressRange, { help: 'Ranges that are refused.', list: true, unset: 'none' }),
   'block.companies': setting(word, {
     help: 'Companies that are refused, by name or domain.',

@@ -109,7 +109,7 @@ export type Config = {
     purpose: string | null
   }
   /** Clients that are refused; all empty: off. Countries as ISO 3166-1 alpha-2, companies by name or domain. */
-  block: { countries: string[]; asns: number[]; ranges: string[]; companies: string[] }
+  block: { countries: string[]; asns: number[]; types: string[]; ranges: string[]; companies: string[] }
   /** Hex keys of 32 bytes, the first signs; null: one is made and kept in the data folder or in Redis. */
   tokenKeys: string[] | null
   /** Absolute path of the file that they came from, which is read again while Waybill runs; null: no file. */

@@ -41,7 +41,8 @@ export function parseYaml(name: string, text: string): YamlDocument {
       lineCounter,
       prettyErrors: false,
       uniqueKeys: false,
-      logLevel: 'silent',
+      // 'silent' would pass over a second document, too; nothing is printed here whatever the level.
+      logLevel: 'error',
     })
   } catch {
     return { ok: false, problems: [`config: not valid YAML (${name}): nested too deeply`] }

@@ -50,6 +50,7 @@ export const refusalReasons = [
   'blocked_asn',
   'blocked_company',
   'blocked_country',
+  'blocked_type',
 ] as const
 export type RefusalReason = (typeof refusalReasons)[number]
 

@@ -51,7 +51,7 @@ export function proxyMetrics(totals: () => CounterTotals): MetricDefinition[] {
     {
       name: 'waybill_proxy_untrusted_forwarded_total',
       type: 'counter',
-      help: 'Requests whose forwarding headers were ignored: they came from no trusted proxy.',
+      help: 'Requests whose X-Forwarded-For was ignored: it came from a private, untrusted address.',
       collect: () => one(totals().scalar('untrustedForwarded')),
     },
     {

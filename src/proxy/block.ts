@@ -1,7 +1,7 @@
 /** Refuses clients by their address: one search in a table that all proxy threads share, made in the main thread. */
 import { openTable } from '../geo/range-table.ts'
 
-export const blockReasons = ['range', 'asn', 'company', 'country'] as const
+export const blockReasons = ['range', 'asn', 'company', 'country', 'type'] as const
 export type BlockReason = (typeof blockReasons)[number]
 
 /** Why the client is refused; null: it is not. `address`: 16 bytes, IPv4 mapped. */

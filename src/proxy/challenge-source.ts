@@ -2,6 +2,8 @@
  * Learns what an upstream challenges anonymous clients with, by asking it so, and remembers it for a while: it is
  * the same for everybody.
  */
+
+import type { AnswerFields } from './answer-head.ts'
 import { type Challenge, parseChallenge } from './challenge.ts'
 import { ownHeaders } from './manifest-fetch.ts'
 import type { UpstreamErrorReason } from './types.ts'
@@ -9,7 +11,10 @@ import type { Sink, Upstreams } from './upstream.ts'
 
 export type Learnt =
   /** null: it asks for nothing. */
-  { kind: 'challenge'; challenge: Challenge | null } | { kind: 'failed'; reason: UpstreamErrorReason }
+  | { kind: 'challenge'; challenge: Challenge | null }
+  /** 429; `retryAfter`: its header, '' without one. */
+  | { kind: 'limited'; retryAfter: string }
+  | { kind: 'failed'; reason: UpstreamErrorReason }
 
 export type ChallengeSource = {
   /** `repository`: a name there to ask about where the registry as a whole is open; '' without one. */
@@ -27,7 +32,7 @@ export function createChallengeSource(upstreams: Upstreams, now: () => number): 
     new Promise((resolve) => {
       const sink: Sink = {
         head(call, { status, fields }) {
-          resolve(judge(status, fields.challenge))
+          resolve(judge(status, fields))
           call.abort()
         },
         data() {},
@@ -60,19 +65,18 @@ export function createChallengeSource(upstreams: Upstreams, now: () => number): 
         kept && kept.untilMs > now()
           ? { kind: 'challenge', challenge: kept.challenge }
           : await learnPing(upstream)
-      if (learnt.kind === 'failed' || learnt.challenge !== null || repository === '') return learnt
+      if (learnt.kind !== 'challenge' || learnt.challenge !== null || repository === '') return learnt
       // Some registries guard single repositories only.
       return ask(upstream, repository, `/v2/${repository}/tags/list?n=1`)
     },
   }
 }
 
-function judge(status: number, header: string): Learnt {
+function judge(status: number, fields: AnswerFields): Learnt {
   if (status === 401) {
-    const challenge = parseChallenge(header)
+    const challenge = parseChallenge(fields.challenge)
     return challenge ? { kind: 'challenge', challenge } : { kind: 'failed', reason: 'protocol' }
   }
-  return status < 500 && status !== 429
-    ? { kind: 'challenge', challenge: null }
-    : { kind: 'failed', reason: 'other' }
+  if (status === 429) return { kind: 'limited', retryAfter: fields.retryAfter }
+  return status < 500 ? { kind: 'challenge', challenge: null } : { kind: 'failed', reason: 'other' }
 }

@@ -55,7 +55,7 @@ export const localErrors = {
   tooManyOfClient: describe(429, 'TOOMANYREQUESTS', 'too many requests of this client at once', 5),
   overloaded: describe(503, 'TOOMANYREQUESTS', 'too many requests at once', 1),
   stopping: describe(503, 'UNSUPPORTED', 'this front is stopping', 1),
-  upstreamFailed: describe(502, 'UNSUPPORTED', 'the registry behind this front could not be reached'),
+  upstreamFailed: describe(502, 'UNSUPPORTED', 'the registry behind this front gave no answer to hand on'),
   upstreamSlow: describe(504, 'UNSUPPORTED', 'the registry behind this front did not answer in time'),
   internal: describe(500, 'UNSUPPORTED', 'internal error'),
 } as const satisfies Record<string, LocalError>

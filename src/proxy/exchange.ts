@@ -59,6 +59,8 @@ export type Exchange = {
   sender: Sender | null
   /** Its place among the requests of its client (admission.ts); -1: it takes none. */
   ticket: number
+  /** Requests to the upstream that go on without this client; it keeps its place for as long. */
+  shared: number
   /** The answer is complete, or the connection gone: `down` must not be touched. */
   over: boolean
   /** Its handler has returned: from now on writes must be corked. */
@@ -76,6 +78,11 @@ export type Exchanges = {
   abort(exchange: Exchange): void
   /** The first byte of the answer is being written. */
   begin(exchange: Exchange, status: number, outcome: Outcome): void
+  /**
+   * To be called with what waits for a request to the upstream that does not end when the client leaves: else a
+   * client could have as many under way as it likes, by leaving each at once.
+   */
+  keepPlace<Value>(exchange: Exchange, then: (value: Value) => void): (value: Value) => void
   /** How many are under way. */
   active(): number
   sweep(): void
@@ -101,12 +108,18 @@ export function createExchanges(options: {
   const { counters, records, heartbeatMs, waitMs } = options
   const held = new Set<Exchange>()
 
+  const leavePlace = (exchange: Exchange): void => {
+    if (exchange.ticket < 0 || exchange.shared > 0) return
+    options.leave(exchange.ticket)
+    exchange.ticket = -1
+  }
+
   const leaveRecord = (exchange: Exchange): void => {
     const { record } = exchange
     exchange.over = true
     record.durationMs = performance.now() - exchange.startedMs
     if (exchange.isHeld) held.delete(exchange)
-    if (exchange.ticket >= 0) options.leave(exchange.ticket)
+    leavePlace(exchange)
     counters.countRequest(
       record.class,
       record.outcome,
@@ -157,6 +170,14 @@ export function createExchanges(options: {
       record.status = status
       record.outcome = outcome
       record.firstByteMs = performance.now() - exchange.startedMs
+    },
+    keepPlace(exchange, then) {
+      exchange.shared++
+      return (value) => {
+        exchange.shared--
+        if (exchange.over) leavePlace(exchange)
+        then(value)
+      }
     },
     active: () => held.size,
     sweep() {

@@ -214,6 +214,7 @@ export function createFront(options: FrontOptions): Front {
         startedMs,
         sender: null,
         ticket: -1,
+        shared: 0,
         over: false,
         isHeld: false,
         nextHeartbeatMs: 0,

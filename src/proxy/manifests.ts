@@ -2,14 +2,22 @@
  * Manifests: a tag is always resolved upstream by HEAD (which no registry counts), a digest is served from
  * the cache, and a miss is fetched once for all that wait.
  */
+import { createHash } from 'node:crypto'
 import { Answer } from './answer.ts'
 import { type Ask, askFor, recordSource } from './ask.ts'
 import { localErrors } from './errors.ts'
 import type { Exchange, Exchanges } from './exchange.ts'
 import { createExpiringMap } from './expiring-map.ts'
+import { matchesTag } from './if-none-match.ts'
 import { createImageConfigs } from './image-configs.ts'
 import { type CachedManifest, createManifestCache } from './manifest-cache.ts'
-import { createManifestFetch, type Outcome, ownHeaders, type Resolved } from './manifest-fetch.ts'
+import {
+  createManifestFetch,
+  type Outcome,
+  ownHeaders,
+  type Resolved,
+  type Waiter,
+} from './manifest-fetch.ts'
 import { isDigest } from './path.ts'
 import { createPrivateManifests } from './private-manifests.ts'
 import type { RedirectRules } from './redirects.ts'
@@ -64,6 +72,17 @@ export function createManifests(options: ManifestOptions): Manifests {
     startRelay(upstreams, options.relay, exchange, plan, askAsIs(exchange))
   }
 
+  const headShared = (exchange: Exchange, key: string, ask: Ask, waiter: Waiter<Resolved>): void =>
+    fetch.head(key, ask, exchanges.keepPlace(exchange, waiter))
+
+  const getShared = (
+    exchange: Exchange,
+    key: string,
+    ask: Ask,
+    digest: string,
+    waiter: Waiter<CachedManifest>,
+  ): void => fetch.get(key, ask, digest, exchanges.keepPlace(exchange, waiter))
+
   const refuseUnknown = (exchange: Exchange, key: string): boolean => {
     const error = unknown.refusal(key)
     if (error) sendError(exchanges, exchange, error, 'cache')
@@ -88,7 +107,7 @@ export function createManifests(options: ManifestOptions): Manifests {
       },
     }
     const block = blockFor(entry.block, isStale)
-    if (matches(exchange.ifNoneMatch, entry.digest, entry.etag)) {
+    if (matchesTag(exchange.ifNoneMatch, entry.digest, entry.etag)) {
       answer.head(304, 'cache', block, -1, null)
       return
     }
@@ -132,7 +151,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   }
 
   const fetchDigest = (exchange: Exchange, key: string, digest: string, isStale: boolean): void => {
-    fetch.get(key, askOwn(exchange, 'GET', digest, ''), digest, (outcome) => {
+    getShared(exchange, key, askOwn(exchange, 'GET', digest, ''), digest, (outcome) => {
       if (outcome.kind === 'ok' && !cache.has(key)) cache.put(key, outcome.value)
       serveFetched(exchange, key, outcome, isStale)
     })
@@ -148,7 +167,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     } else if (refuseUnknown(exchange, key)) {
       return
     } else if (exchange.isHead) {
-      fetch.head(key, askOwn(exchange, 'HEAD', digest, ''), (outcome) =>
+      headShared(exchange, key, askOwn(exchange, 'HEAD', digest, ''), (outcome) =>
         serveHead(exchange, key, outcome, isStale),
       )
     } else {
@@ -157,7 +176,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   }
 
   const confirm = (exchange: Exchange, key: string, entry: CachedManifest): void => {
-    fetch.head(key, askOwn(exchange, 'HEAD', entry.digest, ''), (outcome) => {
+    headShared(exchange, key, askOwn(exchange, 'HEAD', entry.digest, ''), (outcome) => {
       const status = outcome.kind === 'ok' ? outcome.value.status : 0
       if (status === 200) entry.confirmedMs = performance.now()
       else if (status === 401 || status === 403 || status === 404) cache.delete(key)
@@ -188,7 +207,7 @@ export function createManifests(options: ManifestOptions): Manifests {
     } else {
       record.digest = fields.digest
       record.size = Number(fields.contentLength)
-      const unchanged = matches(exchange.ifNoneMatch, fields.digest, fields.etag)
+      const unchanged = matchesTag(exchange.ifNoneMatch, fields.digest, fields.etag)
       const answer = new Answer(options.relay, exchange)
       answer.head(unchanged ? 304 : 200, 'relay', blockFor(block, isStale), record.size, null)
     }
@@ -196,9 +215,9 @@ export function createManifests(options: ManifestOptions): Manifests {
 
   const serveTag = (exchange: Exchange): void => {
     const { reference } = exchange.record
-    const key = `${keyOf(exchange, reference)} ${exchange.accept}`
+    const key = keyOfTag(exchange)
     if (refuseUnknown(exchange, key)) return
-    fetch.head(key, askOwn(exchange, 'HEAD', reference, exchange.accept), (outcome) => {
+    headShared(exchange, key, askOwn(exchange, 'HEAD', reference, exchange.accept), (outcome) => {
       const digest = outcome.kind === 'ok' && outcome.value.status === 200 ? outcome.value.fields.digest : ''
       const last = exchange.fallback ? resolveStale(key, outcome, digest) : undefined
       if (exchange.over) return
@@ -228,7 +247,7 @@ export function createManifests(options: ManifestOptions): Manifests {
   const fetchWhole = (exchange: Exchange, key: string): void => {
     const { reference } = exchange.record
     const digest = isDigest(reference) ? reference : ''
-    fetch.get(key, askOwn(exchange, 'GET', reference, exchange.accept), digest, (outcome) => {
+    getShared(exchange, key, askOwn(exchange, 'GET', reference, exchange.accept), digest, (outcome) => {
       if (outcome.kind === 'ok') {
         const ownKey = keyOf(exchange, outcome.value.digest)
         if (!cache.has(ownKey)) cache.put(ownKey, outcome.value)
@@ -253,38 +272,29 @@ function keyOf(exchange: Exchange, reference: string): string {
   return `${exchange.scope} ${reference}`
 }
 
-/** In the front's own name, for all who wait. */
+/** In the front's own name, for all who wait: nothing of one client's query may decide what the others get. */
 function askOwn(exchange: Exchange, method: 'GET' | 'HEAD', reference: string, accept: string): Ask {
-  return askFor(exchange, method, `manifests/${reference}`, ownHeaders(accept), method === 'GET')
+  const shared = exchange.query === '' ? exchange : { ...exchange, query: '' }
+  return askFor(shared, method, `manifests/${reference}`, ownHeaders(accept), method === 'GET')
+}
+
+// Clients send up to 800 bytes; thousands of keys are remembered, and a head may have 64 KiB.
+const maxAcceptInKey = 1024
+
+function keyOfTag(exchange: Exchange): string {
+  const { accept } = exchange
+  const types = accept.length <= maxAcceptInKey ? accept : createHash('sha256').update(accept).digest('hex')
+  return `${keyOf(exchange, exchange.record.reference)} ${types}`
 }
 
 /** In this client's words, and for it alone. */
 function askAsIs(exchange: Exchange): Ask {
   const method = exchange.isHead ? 'HEAD' : 'GET'
   const place = `manifests/${exchange.record.reference}`
-  return askFor(
-    exchange,
-    method,
-    place,
-    exchange.upstreamHeaders,
-    exchange.authorization === null && !exchange.isHead,
-  )
+  const isCounted = exchange.authorization === null && !exchange.isHead
+  return askFor(exchange, method, place, exchange.upstreamHeaders, isCounted)
 }
 
 function blockFor(block: Buffer, isStale: boolean): Buffer {
   return isStale ? Buffer.concat([block, staleLine]) : block
-}
-
-/**
- * If-None-Match against the upstream's ETag, and against the digest, which registries take for one even without
- * quotation marks (RFC 9110 13.1.2; `W/` compares weakly).
- */
-function matches(ifNoneMatch: string, digest: string, etag: string): boolean {
-  if (ifNoneMatch === '') return false
-  if (ifNoneMatch.trim() === '*') return true
-  const own = etag.replace(/^W\//, '')
-  return ifNoneMatch.split(',').some((tag) => {
-    const opaque = tag.trim().replace(/^W\//, '')
-    return (own !== '' && opaque === own) || opaque.replaceAll('"', '') === digest
-  })
 }

@@ -66,6 +66,8 @@ export function createPassthrough(options: PassthroughOptions): Passthrough {
 
   const pingPlan: RelayPlan = {
     head(relay) {
+      // Its words, and when to come back.
+      if (relay.status === 429) return 'relay'
       if (relay.status !== 200) relay.refuse(localErrors.upstreamFailed, 'relay')
       else {
         relay.takeOver()
@@ -78,6 +80,7 @@ export function createPassthrough(options: PassthroughOptions): Passthrough {
   const answerPing = (exchange: Exchange, learnt: Learnt): void => {
     if (exchange.over) return
     if (learnt.kind === 'failed') fail(exchange, errorOf(learnt.reason))
+    else if (learnt.kind === 'limited') fail(exchange, localErrors.tooMany, learnt.retryAfter)
     else if (learnt.challenge === null) servePing(exchanges, exchange)
     else if (learnt.challenge.scheme === 'basic') sendBasicChallenge(exchanges, exchange, '')
     else challenge(exchanges, exchange, '')
@@ -111,6 +114,7 @@ export function createPassthrough(options: PassthroughOptions): Passthrough {
     const learnt = await challenges.learn(upstream, repository)
     if (exchange.over) return
     if (learnt.kind === 'failed') return fail(exchange, errorOf(learnt.reason))
+    if (learnt.kind === 'limited') return fail(exchange, localErrors.tooMany, learnt.retryAfter)
     // Only who was challenged with Bearer comes here; this upstream gives out no tokens.
     if (learnt.challenge?.scheme !== 'bearer') return fail(exchange, localErrors.notFound)
     const { realm, service } = learnt.challenge satisfies Challenge

@@ -29,8 +29,9 @@ export type RouteTable = {
 
 export type RoutedConfig = Pick<Config, 'domains' | 'upstreams'>
 
-// Resolved names are kept, as the same few repositories are asked for again and again.
-const maxRemembered = 4096
+// Resolved names are kept, as the same few repositories are asked for again and again; in all domains together, as
+// clients can make up names under each.
+const maxRemembered = 8192
 
 export function createRouteTable(given: RoutedConfig): RouteTable {
   let config = given
@@ -38,6 +39,7 @@ export function createRouteTable(given: RoutedConfig): RouteTable {
   let byHost = new Map<string, number>()
   let anyHost = -1
   let remembered: Map<string, Resolved>[] = []
+  let maxOfDomain = maxRemembered
 
   const replace: RouteTable['replace'] = (next, active) => {
     config = next
@@ -49,6 +51,7 @@ export function createRouteTable(given: RoutedConfig): RouteTable {
       else if (host !== undefined) byHost.set(host, index)
     }
     remembered = next.domains.map(() => new Map())
+    maxOfDomain = Math.ceil(maxRemembered / Math.max(1, remembered.length))
   }
   replace(given, null)
 
@@ -61,7 +64,7 @@ export function createRouteTable(given: RoutedConfig): RouteTable {
       const resolved = resolve(config.domains[domain], config.upstreams, repository)
       const memory = remembered[domain]
       if (resolved && memory) {
-        if (memory.size >= maxRemembered) memory.clear()
+        if (memory.size >= maxOfDomain) memory.clear()
         memory.set(repository, resolved)
       }
       return resolved

@@ -55,6 +55,14 @@ test.each(['', 'Bearer', 'Bearer x', 'Basic Og==', 'Bearer wb1.a.b.c', 'Bearer e
   },
 )
 
+test('a value much longer than a token is none, whoever signed what is in it', () => {
+  const [, key, payload] = createTokens([first]).sign('h', now).split('.')
+  const unknown = createTokens([second])
+  const value = (length: number) => `Bearer wb1.${key}.${payload}.${'x'.repeat(length)}`
+  expect(unknown.verify(value(43), 'h', now)).toEqual({ valid: true, nonce: null })
+  expect(unknown.verify(value(1000), 'h', now).valid).toBe(false)
+})
+
 test('other keys: what is under way goes on, and what was unknown becomes known', () => {
   const tokens = createTokens([first])
   const before = `Bearer ${tokens.sign('h', now)}`

@@ -32,6 +32,8 @@ export type Tokens = {
 const prefix = 'wb1'
 const payloadBytes = 20
 const maxRemembered = 8192
+// Ours have 91 characters, `Bearer` included; what is remembered under such a value must not be as long as a head.
+const maxValueLength = 256
 const invalid: Verdict = { valid: false }
 const unknownKey: Verdict = { valid: true, nonce: null }
 
@@ -76,7 +78,8 @@ export function createTokens(keys: readonly string[]): Tokens {
 }
 
 function judge(authorization: string, host: string, byId: ReadonlyMap<string, KeyObject>): Remembered | null {
-  if (authorization.slice(0, 7).toLowerCase() !== 'bearer ') return null
+  if (authorization.length > maxValueLength || authorization.slice(0, 7).toLowerCase() !== 'bearer ')
+    return null
   const parts = authorization.slice(7).trim().split('.')
   if (parts.length !== 4 || parts[0] !== prefix) return null
   const payload = Buffer.from(parts[2] as string, 'base64url')

@@ -25,6 +25,7 @@ export type RefusalReason =
   | 'blocked_asn'
   | 'blocked_company'
   | 'blocked_country'
+  | 'blocked_type'
 
 export type UnrecordedReason = 'do_not_track' | 'global_privacy_control' | 'recording_off'
 

@@ -1,5 +1,5 @@
 /** `waybill events`: order, --since, both formats, and following a store that is being written. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -154,4 +154,12 @@ test('a slow reader of the output is waited for', async () => {
   gate.resolve()
   await reading
   expect(lines).toHaveLength(2)
+})
+
+test('a store that is not there is told from one that cannot be read', async () => {
+  const options: ReadEventsOptions = { path, sinceMs: null, follow: false, format: 'ndjson' }
+  const read = () => readEvents(options, () => undefined, new AbortController().signal)
+  expect(await read()).toMatchObject({ error: expect.stringContaining('no events are stored here yet') })
+  symlinkSync(path, path)
+  expect(await read()).toMatchObject({ error: expect.stringContaining('cannot be read (ELOOP)') })
 })

@@ -1,7 +1,7 @@
 /**
  * `waybill events`: the package events of the embedded store, read while another process writes it.
  */
-import { existsSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { PackageEvent } from '../record/events.ts'
@@ -39,9 +39,8 @@ export async function readEvents(
 ): Promise<ReadEventsResult> {
   const { path, follow, format, pollMs = 500 } = options
   const since = options.sinceMs ?? 0
-  if (!existsSync(path)) {
-    return { ok: false, error: `${path}: no events are stored here yet (start waybill serve, or see --data)` }
-  }
+  const unreadable = whyUnreadable(path)
+  if (unreadable !== null) return { ok: false, error: `${path}: ${unreadable}` }
   let database: DatabaseSync | null = null
   try {
     database = new DatabaseSync(path, { readOnly: true })
@@ -70,6 +69,17 @@ export async function readEvents(
     return { ok: false, error: `${path}: ${(error as Error).message}` }
   } finally {
     database?.close()
+  }
+}
+
+function whyUnreadable(path: string): string | null {
+  try {
+    accessSync(path, constants.R_OK)
+    return null
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') return `cannot be read (${code})`
+    return 'no events are stored here yet (start waybill serve, or see --data)'
   }
 }
 

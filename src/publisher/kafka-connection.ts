@@ -93,7 +93,7 @@ export function createKafkaConnection(options: {
       logCreator:
         () =>
         ({ namespace, label, log: { message, broker, error } }) =>
-          log.debug({ namespace, level: label, broker, error }, message),
+          log.debug({ namespace, kafkajs_level: label, broker, error }, message),
     })
     return { kafka, sockets }
   }

@@ -48,12 +48,11 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   const client = options.cluster ? connectCluster(options) : new Redis(options.url, redisOptions(options))
   let isDown = false
   client.on('error', (error: Error & { code?: string }) => {
-    if (!isDown)
-      options.log.warn({ reason: error.code ?? error.name }, 'The session store cannot be reached.')
+    if (!isDown) options.log.warn({ reason: error.code ?? error.name }, 'the session store cannot be reached')
     isDown = true
   })
   client.on('ready', () => {
-    if (isDown) options.log.info({}, 'The session store can be reached again.')
+    if (isDown) options.log.info({}, 'the session store can be reached again')
     isDown = false
   })
   for (const name of scripts) {

@@ -267,7 +267,7 @@ export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
     try {
       return await handleDue()
     } catch (error) {
-      fail(error, 'The session store does not answer; sessions stay open until it does.')
+      fail(error, 'the session store does not answer; sessions stay open until it does')
       return 0
     }
   }
