@@ -73,13 +73,13 @@ test('a client that leaves keeps its place while what it asked for goes on for o
   for (const path of tags) upstream.answer(path, { status: 404, headAfter: gate.opened })
   for (const path of tags.slice(0, 2)) {
     const socket = connect(front.port, '127.0.0.1', () => socket.write(get(path)))
-    await vi.waitFor(() => expect(front.proxy.active()).toBe(1))
+    await expect.poll(() => front.proxy.active()).toBe(1)
     socket.destroy()
-    await vi.waitFor(() => expect(front.proxy.active()).toBe(0))
+    await expect.poll(() => front.proxy.active()).toBe(0)
   }
   expect((await ask(tags[2] as string)).statuses).toEqual([429])
   gate.release()
-  await vi.waitFor(async () => expect((await ask(tags[2] as string)).statuses).toEqual([404]))
+  await expect.poll(async () => (await ask(tags[2] as string)).statuses).toEqual([404])
   for (let round = 0; round < 10; round++)
     expect((await ask(`/v2/app/manifests/d${round}`)).statuses).toEqual([404])
 })
