@@ -12,28 +12,35 @@ import { createRingBuffer } from '../src/ring/layout.ts'
 import { createRingReader } from '../src/ring/reader.ts'
 import { createRingWriter } from '../src/ring/writer.ts'
 import { createBatchTask } from '../src/workers/batch.ts'
-import { findClient } from '../src/workers/client-steps.ts'
+import { createClientMemory } from '../src/workers/client-memory.ts'
 import { type EnrichmentServices, enrichmentSteps } from '../src/workers/enrichment-steps.ts'
 import { createGeoLookup } from '../src/workers/geo.ts'
 import { type GeoDatabase, loadDatabase } from '../src/workers/geo-database.ts'
+import { createKeyCarry } from '../src/workers/key-carry.ts'
 import { createKeyReader } from '../src/workers/key-reader.ts'
-import { createKeyTable } from '../src/workers/key-table.ts'
 import { createKeyring } from '../src/workers/keyring.ts'
 import { createPseudonymizer } from '../src/workers/pseudonym.ts'
 import { createUserAgentParser } from '../src/workers/user-agent.ts'
 import { type Bench, medianOf, ratioOf } from './support/report.ts'
-import { type Client, createTraffic } from './support/traffic.ts'
+import { type Client, createSingleRequests, createTraffic } from './support/traffic.ts'
 
 const folder = new URL('../../shared/data/maxmind/', import.meta.url)
 /** As many as the dispatcher puts into a batch. */
 const batchRecords = 512
 const batchCount = 64
 const capacityBytes = 1 << 20
-/** Pulls under way at once: a node that is busy, and one of whose clients hardly any comes twice in a batch. */
+const requests = batchCount * batchRecords
+/**
+ * Pulls under way at once: a node that is busy, and one of whose clients hardly any comes twice in a batch. `zipf`: no
+ * pulls at all, each request is of a client by itself, of 100,000 of whom the nth asks 1/n times as often as the first.
+ */
 const mixes = [
-  { name: 'pulls_64', activePulls: 64 },
-  { name: 'pulls_512', activePulls: 512 },
+  { name: 'pulls_64', of: (networks: string[]) => createTraffic(networks, requests, 64) },
+  { name: 'pulls_512', of: (networks: string[]) => createTraffic(networks, requests, 512) },
+  { name: 'zipf', of: (networks: string[]) => createSingleRequests(networks, requests, 100_000) },
 ] as const
+/** Of sessions, as it is configured by default: the pseudonyms' keys are carried over so long. */
+const idleMs = 60_000
 /** The aim: at least 0.6 times as many records a second as lookups. */
 const stepsAim = Number((1 / 0.6).toFixed(2))
 const boot = '0123456789abcdef'
@@ -112,6 +119,7 @@ function createBareReader({ sab }: GeoDatabase): Reader<Response> {
 export const run: Bench = async (report, { rounds, roundMs }) => {
   const city = await load('GeoLite2-City-Test')
   const asn = await load('GeoLite2-ASN-Test')
+  const company = await load('GeoIP2-ISP-Test')
   const networks: object[] = JSON.parse(readFileSync(new URL('GeoLite2-City-Test.json', folder), 'utf8'))
   const keyring = await createKeyring({ now: Date.now })
   const keys = createKeyReader(keyring.memory)
@@ -120,13 +128,12 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
     upstreams: [{ host: 'registry.example.test' }],
     node: 'bench',
     parseUserAgent: createUserAgentParser(),
-    geo: createGeoLookup({ city, asn, detail: 'city' }),
-    pseudonymize: createPseudonymizer(keys),
+    geo: createGeoLookup({ city, asn, company, detail: 'city' }),
+    pseudonymize: createPseudonymizer(keys, createKeyCarry(keyring.memory, idleMs)),
   }
   try {
-    for (const { name, activePulls } of mixes) {
-      const traffic = createTraffic(networks.flatMap(Object.keys), batchCount * batchRecords, activePulls)
-      await compare(name, traffic, { city, services })
+    for (const { name, of } of mixes) {
+      await compare(name, of(networks.flatMap(Object.keys)), { city, services })
     }
   } finally {
     keys.close()
@@ -140,9 +147,11 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
   ): Promise<void> {
     const batches = createBatches(traffic)
     let countries = 0
+    const clients = createClientMemory({ services })
     const enrich = createBatchTask({
       steps: enrichmentSteps,
       services,
+      clients,
       boot,
       append: (_payload, _about, events) => {
         for (const event of events) if ('geo' in event && event.geo.country !== null) countries++
@@ -150,45 +159,52 @@ export const run: Bench = async (report, { rounds, roundMs }) => {
     })
     const bare = createBareReader(city)
     const requestsOf = (batch: number) => traffic.slice(batch * batchRecords, (batch + 1) * batchRecords)
-    const requests = Array.from({ length: batchCount }, (_, batch) => requestsOf(batch))
+    const inBatches = Array.from({ length: batchCount }, (_, batch) => requestsOf(batch))
     let found = 0
     const lookUp = (batch: number): void => {
-      for (const { text } of requests[batch]!) if (bare.get(text) !== null) found++
+      for (const { text } of inBatches[batch]!) if (bare.get(text) !== null) found++
     }
-    // As the batch task does it: everything is forgotten when the batch is done.
-    let nowMs = Date.now()
-    const clients = createKeyTable(batchRecords, (address, userAgent) =>
-      findClient(address, userAgent, nowMs, services),
-    )
+    // The traffic comes again and again, and would be known by then: all is forgotten with each time, which is more
+    // often than the minute that it lasts unless 550 records come a second.
+    const forgetFirst = (batch: number): void => {
+      if (batch === 0) clients.forget()
+    }
     let located = 0
+    // As the batch task does it.
     const runSteps = (batch: number): void => {
-      nowMs = Date.now()
-      for (const { address, userAgent } of requests[batch]!) {
+      forgetFirst(batch)
+      clients.begin(Date.now())
+      for (const { address, userAgent } of inBatches[batch]!) {
         const { client, geo } = clients.find(address, userAgent)
         if (client.id !== '' && geo.country !== null) located++
       }
-      clients.clear()
-      services.pseudonymize.forget()
+      clients.end()
+    }
+    const runWhole = (batch: number): unknown => {
+      forgetFirst(batch)
+      return enrich(batches[batch]!)
     }
 
     // Once over everything: all must find the same, and V8 compiles what it is going to.
     for (let batch = 0; batch < batchCount; batch++) {
-      await enrich(batches[batch]!)
+      await runWhole(batch)
       lookUp(batch)
       runSteps(batch)
     }
     if (found === 0 || countries === 0 || countries > found || located !== countries) {
       throw new Error(`${countries} and ${located} countries in ${found} places`)
     }
-    const seen = requests.map((batch) => new Set(batch).size)
+    const seen = inBatches.map((batch) => new Set(batch).size)
     const clientsPerBatch = Math.round(seen.reduce((sum, count) => sum + count, 0) / batchCount)
-    const note = `${clientsPerBatch} clients in a batch of ${batchRecords}`
+    const all = new Set(traffic).size
+    const note = `${clientsPerBatch} clients in a batch of ${batchRecords}, ${all} in all`
     const pairs = []
     for (let round = 0; round < rounds; round++) {
       const lookup = await measure(roundMs, lookUp)
       const steps = await measure(roundMs, runSteps)
-      pairs.push({ lookup, steps, whole: await measure(roundMs, (batch) => enrich(batches[batch]!)) })
+      pairs.push({ lookup, steps, whole: await measure(roundMs, runWhole) })
     }
+    clients.close()
     const unit = 'µs CPU/record'
     const lookup = medianOf(pairs.map((pair) => pair.lookup))
     report({ name: `enrichment.${mix}.city_lookup_bare`, value: lookup, unit, note })

@@ -8,7 +8,7 @@ import { type CollectSpans, findTypedRanges, type TypeReader } from './block-typ
 import type { Config } from './config/types.ts'
 import { formatAddress, parseAddress } from './geo/address.ts'
 import { walkTree } from './geo/mmdb-tree.ts'
-import { normaliseName } from './geo/networks.ts'
+import { normaliseName } from './geo/network-names.ts'
 import { createTableBuilder, parseCidr, shareBytes } from './geo/range-builder.ts'
 import { openTable } from './geo/range-table.ts'
 import { classifyNetwork, mergeFacts } from './workers/classify-network.ts'

@@ -58,6 +58,8 @@ async function runServe(args: readonly string[]): Promise<number> {
   const load = () => loadConfig({ ...surroundings, argv: args, nowMs: Date.now() })
   const loaded = load()
   if (!loaded.ok) return refuse(loaded.problems)
+  const mistakes = checkOverrides(loaded.config.geo.overrides)
+  if (mistakes.length > 0) return refuse(mistakes)
   let reload = (): void => undefined
   // From now on, as the signal would end a process that does not listen for it.
   process.on('SIGHUP', () => reload())

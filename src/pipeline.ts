@@ -9,6 +9,7 @@ import { createLogKeeper } from './log/keeper.ts'
 import { dependencyReasonOf } from './ops/dependency-reasons.ts'
 import type { Logger } from './ops/logging.ts'
 import type { LogState, RingState } from './ops/metrics.ts'
+import { readTold } from './ops/told-requests.ts'
 import { createPool } from './pool.ts'
 import type { ManifestNotice } from './proxy/types.ts'
 import type { SharedMemory } from './shared-memory.ts'
@@ -114,12 +115,13 @@ export async function createPipeline(options: {
     log,
   })
 
-  /** What no store has yet: in a ring, or in the log. Sessions wait for it. */
+  /** What no store has yet: under way, in a ring, or in the log. Sessions wait for it. */
   const publishWatermark = (): void => {
+    const told = readTold(memory.told)
     const ring = dispatcher.oldestMs() ?? Number.POSITIVE_INFINITY
-    // The ring before the log: a record on its way is seen twice, never in neither.
+    // In the order of its way: a record that goes on meanwhile is seen twice, never in neither.
     const undelivered = pool.undelivered().sessions.oldestMs ?? Number.POSITIVE_INFINITY
-    sessions.setWatermark(Math.min(ring, undelivered, Date.now()))
+    sessions.setWatermark(Math.min(told, ring, undelivered, Date.now()))
   }
 
   let logBytes = 0

@@ -9,6 +9,7 @@ import { dependencyReason } from './ops/dependency-reasons.ts'
 import { watchEventLoop } from './ops/event-loop-watch.ts'
 import { createLogger } from './ops/logging.ts'
 import { readThreadId } from './ops/thread-id.ts'
+import { attachTold } from './ops/told-requests.ts'
 import { createProxy } from './proxy/proxy.ts'
 import type { Certificates, ManifestNotice, ProxyUpdate } from './proxy/types.ts'
 import { createRecordWriter } from './record/encode.ts'
@@ -23,6 +24,7 @@ export type ProxyThreadData = {
   tokenKeys: readonly string[]
   ring: SharedArrayBuffer
   counters: SharedArrayBuffer
+  told: { sab: SharedArrayBuffer; row: number }
   lag: { sab: SharedArrayBuffer; slot: number }
   dependencies: { names: readonly string[]; sab: SharedArrayBuffer }
   /** Who is refused; null: nobody. */
@@ -77,7 +79,7 @@ try {
     threads: data.config.threads.proxy,
     tokenKeys: data.tokenKeys,
     counters: createProxyCounters({ sab: data.counters, upstreams: data.upstreamRoom }),
-    records: { write: records.write, nextSequence: ring.nextSequence },
+    records: { write: records.write, nextSequence: ring.nextSequence, tell: attachTold(data.told) },
     block: data.block,
     announceManifest: (notice) => tell({ type: 'manifest', notice }),
     reportUpstream(index, failure) {

@@ -118,6 +118,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       tokenKeys: tokenKeys.keys(),
       ring: sab,
       counters: memory.proxyCounters[index] as SharedArrayBuffer,
+      told: { sab: memory.told, row: number },
       lag: { sab: memory.lag, slot: memory.lagSlots.firstProxy + number },
       dependencies: { names: dependencies.names, sab: dependencies.sab },
       block,

@@ -7,6 +7,7 @@ import { createDependencyStates, type DependencyStates } from './ops/dependencie
 import { createEventLoopMemory } from './ops/event-loop-watch.ts'
 import { createSharedCounters, type SharedCounters } from './ops/shared-counters.ts'
 import { type SharedMetricName, sharedMetrics } from './ops/shared-metrics.ts'
+import { createToldMemory } from './ops/told-requests.ts'
 import { startMsOffset } from './record/layout.ts'
 import { createRingBuffer } from './ring/layout.ts'
 import { createRingReader, type RingReader } from './ring/reader.ts'
@@ -22,6 +23,8 @@ export type SharedMemory = {
   upstreamRoom: number
   counters: SharedCounters<SharedMetricName>
   dependencies: DependencyStates
+  /** See ops/told-requests.ts. */
+  told: SharedArrayBuffer
   /** See workers/log-status.ts. */
   status: SharedArrayBuffer
   lag: SharedArrayBuffer
@@ -57,6 +60,7 @@ export function createSharedMemory(config: Config): SharedMemory {
     upstreamRoom,
     counters: createSharedCounters(sharedMetrics),
     dependencies: createDependencyStates(dependencyNames(config), spareUpstreams),
+    told: createToldMemory(proxies),
     status: createLogStatus(workerRows),
     lag: createEventLoopMemory(threads.length),
     threads,

@@ -17,6 +17,7 @@ import { createKafkaPublisher } from './publisher/kafka.ts'
 import type { LogEntry } from './record/events.ts'
 import { createRedisStore } from './sessionizer/redis-store.ts'
 import { createBatchTask } from './workers/batch.ts'
+import { createClientMemory } from './workers/client-memory.ts'
 import type { EntryFilter } from './workers/delivery-send.ts'
 import { type EnrichmentServices, enrichmentSteps } from './workers/enrichment-steps.ts'
 import { createGeoLookup } from './workers/geo.ts'
@@ -197,7 +198,8 @@ const services: EnrichmentServices = {
   geo: createGeoLookup({ ...data.geo, detail: config.geo.detail }),
   pseudonymize: createPseudonymizer(keys, createKeyCarry(data.keyring, config.sessions.idleMs)),
 }
-const runBatch = createBatchTask({ steps: enrichmentSteps, services, boot: data.boot, append })
+const clients = createClientMemory({ services })
+const runBatch = createBatchTask({ steps: enrichmentSteps, services, clients, boot: data.boot, append })
 
 function keepManifest(bytes: Uint8Array, mediaType: string, digest: string): void {
   const manifest = parseManifest(bytes, mediaType, digest)
@@ -235,6 +237,7 @@ async function drain(deadlineMs: number): Promise<boolean> {
   await writer.close()
   await Promise.all([redis?.close(), kafka?.close()])
   sessionThread?.close()
+  clients.close()
   keys.close()
   watch.close()
   return complete.every(Boolean)
@@ -251,6 +254,7 @@ control.on('message', (command: WorkerCommand) => {
     sessionThread = createCaller(command.port, { timeoutMs: sendTimeoutMs, maxPending: 64 })
   } else if (command.type === 'geo') {
     services.geo = createGeoLookup({ ...command.geo, detail: config.geo.detail })
+    clients.forget()
   } else if (command.type === 'adopt') {
     takeOver(command.stream, reply)
   } else {

@@ -134,10 +134,12 @@ test('data that comes while Waybill serves is used without a restart', async () 
 
 test('overrides with a mistake are refused at the start, by their line', async () => {
   const list = join(folder, 'overrides.csv')
-  writeFileSync(list, 'range,company\n192.0.2.0/24,Example\n192.0.2.0/33,Other\n')
+  writeFileSync(list, 'range,company\n192.0.2.0/24,Example\n192.0.2.0/33,Other\n198.51.100.0/24,Other,,x\n')
   const { code, stderr } = await startWithSettings(`geo: {overrides: "${list}"}\n`)
-  expect([code, stderr.trim().split('\n').at(-1)]).toEqual([
+  // A line for each, and nothing else.
+  expect([code, ...stderr.trim().split('\n')]).toEqual([
     2,
-    `waybill: geo.overrides: ${list}: line 3: "192.0.2.0/33": expected a range like 203.0.113.0/24 or 2001:db8::/32`,
+    `waybill: geo.overrides: ${list}: line 3, column 1: "192.0.2.0/33": expected a range like 203.0.113.0/24 or 2001:db8::/32`,
+    `waybill: geo.overrides: ${list}: line 4, column 24: "x": expected a type of business, isp, hosting, education, government, mobile, cdn, private`,
   ])
 })

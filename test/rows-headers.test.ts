@@ -228,11 +228,39 @@ describe('H09 steps on the way', () => {
       200,
     ],
     ['100 that nobody asked for', 'HTTP/1.1 100 Continue\r\n\r\n', 200],
+    [
+      'all of them',
+      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n',
+      200,
+    ],
     ['101', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n', 502],
   ])('%s: one answer, the final one', async (_name, steps, status) => {
     upstream.answer(path, { raw: steps + final })
     const { statuses } = await speak(front.port, request([]), { enough: answered(1) })
     expect(statuses).toEqual([status])
+  })
+  test('a hundred times over, by an upstream that always sends one', async () => {
+    const own = await startFront({ upstream: upstream.url })
+    upstream.answer(path, { rawKept: `HTTP/1.1 100 Continue\r\n\r\n${final}` })
+    for (let round = 0; round < 20; round++) {
+      const outcomes = await Promise.all(
+        Array.from({ length: 5 }, () => speak(own.port, request([]), { enough: answered(1) })),
+      )
+      expect(outcomes.map(({ text }) => text.split('\r\n\r\n')[1])).toEqual(Array(5).fill(body))
+    }
+    await own.stop()
+  })
+  test('a 100 on a connection that is used again', async () => {
+    const own = await startFront({ upstream: upstream.url })
+    upstream.answer(path, [{ body }, { rawKept: `HTTP/1.1 100 Continue\r\n\r\n${final}` }])
+    for (let round = 0; round < 2; round++) {
+      const { text } = await speak(own.port, request([]), { enough: answered(1) })
+      expect(text.endsWith(`\r\n\r\n${body}`)).toBe(true)
+    }
+    expect(upstream.seen.map(({ connection }) => connection === upstream.seen[0]?.connection)).toEqual([
+      ...[true, true],
+    ])
+    await own.stop()
   })
   test('and then the end of the connection: 502', async () => {
     upstream.answer(path, { raw: 'HTTP/1.1 103 Early Hints\r\n\r\n' })

@@ -161,14 +161,20 @@ test.each(named(unexpectedBodies(smuggled)))('P07 a body with %s', async (_name,
 })
 
 describe('P08 Expect', () => {
-  test.each(['100-continue', '100-Continue', 'something-else'])(
-    '%s without a body: the answer',
+  test.each(['100-continue', '100-Continue'])('%s without a body: the answer', async (value) => {
+    const head = `GET /v2/ HTTP/1.1\r\nHost: a\r\nExpect: ${value}\r\n\r\n`
+    const { text } = await speak(front.port, [head, head], {
+      enough: (all) => all.split(' 200 OK').length > 2,
+    })
+    expect(text.split('HTTP/1.1 200 OK')).toHaveLength(3)
+  })
+  test.each(['something-else', '100-continue, something-else', '100-continuee'])(
+    '%s: 417, and the connection serves on',
     async (value) => {
-      const head = `GET /v2/ HTTP/1.1\r\nHost: a\r\nExpect: ${value}\r\n\r\n`
-      const { text } = await speak(front.port, [head, head], {
-        enough: (all) => all.split(' 200 OK').length > 2,
-      })
-      expect(text.split('HTTP/1.1 200 OK')).toHaveLength(3)
+      const head = `GET /v2/app/tags/list HTTP/1.1\r\nHost: a\r\nExpect: ${value}\r\n\r\n`
+      const next = 'GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'
+      const { statuses } = await speak(front.port, [head, next], { enough: answered(2) })
+      expect([statuses.filter((status) => status !== 100), asked()]).toEqual([[417, 200], []])
     },
   )
   test('with a body: refused, and the body is no request', async () => {
@@ -224,6 +230,25 @@ test.each(named(otherForms.filter(({ name }) => !silent.has(name))))(
   'P12 %s: 505 and the end',
   async (_name, request) => expectRefused(request, [505]),
 )
+
+test.each([
+  ['nginx', 200],
+  ['haproxy', 505],
+])('P12 the absolute form and HTTP/1.0 by way of %s: %i', async (kind, status) => {
+  const balancer =
+    kind === 'haproxy'
+      ? await startHaproxy({ backends: [`127.0.0.1:${front.port}`] })
+      : await startNginx(
+          `location / { proxy_pass http://127.0.0.1:${front.port}; proxy_http_version 1.1; proxy_set_header Connection ""; }`,
+        )
+  const path = '/v2/app/tags/list'
+  for (const line of [`GET http://a${path} HTTP/1.1`, `GET ${path} HTTP/1.0`]) {
+    const bytes = `${line}\r\nHost: a\r\nConnection: close\r\n\r\n`
+    const { statuses } = await speak(Number(balancer.host.split(':')[1]), bytes)
+    expect([line, statuses]).toEqual([line, [status]])
+  }
+  await balancer.stop()
+})
 
 test.each(named(badLines.filter(({ name }) => !silent.has(name))))('P13 %s', async (_name, request) =>
   expectRefused(request),

@@ -62,15 +62,15 @@ function formatText(bytes: Uint8Array): string {
   return groups.join(':')
 }
 
-/** One client for each request, in the order of their requests; they are mixed of those of `activePulls` pulls at once. */
-export function createTraffic(networks: readonly string[], requests: number, activePulls: number): Client[] {
-  const below = createRandom()
+type Random = ReturnType<typeof createRandom>
+
+function createClients(networks: readonly string[], count: number, below: Random): Client[] {
   const parsed = networks.map(parseNetwork)
   const ipv4 = parsed.filter(({ bytes }) => bytes[10] === 0xff)
   const ipv6 = parsed.filter(({ bytes }) => bytes[10] !== 0xff)
   const bytes = (length: number) => Uint8Array.from({ length }, () => below(256))
 
-  function createClient(): Client {
+  return Array.from({ length: count }, () => {
     const family = below(100) < 100 * ipv4Part ? ipv4 : ipv6
     const network = family[below(family.length)]!
     const address = Uint8Array.from(network.bytes)
@@ -81,9 +81,13 @@ export function createTraffic(networks: readonly string[], requests: number, act
     )
     const userAgent = userAgents[below(userAgents.length)]!
     return { address, text: formatText(address), userAgent, nonce: bytes(16), digests }
-  }
+  })
+}
 
-  const clients = Array.from({ length: clientCount }, createClient)
+/** One client for each request, in the order of their requests; they are mixed of those of `activePulls` pulls at once. */
+export function createTraffic(networks: readonly string[], requests: number, activePulls: number): Client[] {
+  const below = createRandom()
+  const clients = createClients(networks, clientCount, below)
   // The square of an even distribution: a tenth of the clients makes a third of the pulls.
   const choose = () => clients[Math.floor(below(clientCount) ** 2 / clientCount)]!
   const active = Array.from({ length: activePulls }, () => ({ client: choose(), left: 1 + below(12) }))
@@ -93,4 +97,30 @@ export function createTraffic(networks: readonly string[], requests: number, act
     if (--pull.left === 0) active[index] = { client: choose(), left: requestsPerPull }
     return pull.client
   })
+}
+
+/** The same without pulls: by Zipf's law with exponent 1, each request of whoever it falls to. */
+export function createSingleRequests(
+  networks: readonly string[],
+  requests: number,
+  clientCount: number,
+): Client[] {
+  const below = createRandom()
+  let sum = 0
+  const upTo = Float64Array.from({ length: clientCount }, (_, rank) => (sum += 1 / (rank + 1)))
+  const ranks = Array.from({ length: requests }, () => {
+    const wanted = (below(2 ** 32) / 2 ** 32) * sum
+    let [from, to] = [0, clientCount - 1]
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (upTo[middle]! > wanted) to = middle
+      else from = middle + 1
+    }
+    return from
+  })
+  // Only those who ask are made.
+  const asking = [...new Set(ranks)]
+  const clients = createClients(networks, asking.length, below)
+  const byRank = new Map(asking.map((rank, index) => [rank, clients[index]!]))
+  return ranks.map((rank) => byRank.get(rank)!)
 }

@@ -91,7 +91,8 @@ folder. A Waybill that runs picks them up.
   --if-missing
       Get only what is not there; nothing where the config names databases of its own.
   --cloud
-      Also get the ranges that AWS, Google Cloud, Oracle and GitHub publish, from their sites.
+      Also get the ranges that AWS, Google Cloud, Oracle, GitHub, DigitalOcean, Cloudflare and Fastly
+      publish, from their sites. Of one that cannot be reached the ranges stay as they were.
   --cloud-file FILE
       Compile such a list from a file (Azure's service tags too); may be given several times. Without
       --cloud nothing else is got.

@@ -4,13 +4,22 @@ import { buildFromCidrs, type Cidr, parseCidr } from './range-builder.ts'
 
 export type CloudRange = { cidr: Cidr; provider: string; region: string; use: '' | 'cdn' | 'ci' }
 
+/** `name`: that of the provider in its ranges. */
+export type CloudList = { name: string; url: string }
+
 /** Where each list is published. Azure has no steady address for its own: its file is handed in. */
-export const cloudLists: readonly { name: string; url: string }[] = [
+export const cloudLists: readonly CloudList[] = [
   { name: 'aws', url: 'https://ip-ranges.amazonaws.com/ip-ranges.json' },
   { name: 'gcp', url: 'https://www.gstatic.com/ipranges/cloud.json' },
   { name: 'oracle', url: 'https://docs.oracle.com/en-us/iaas/tools/public_ip_ranges.json' },
   { name: 'github', url: 'https://api.github.com/meta' },
+  { name: 'digitalocean', url: 'https://digitalocean.com/geo/google.csv' },
+  { name: 'cloudflare', url: 'https://api.cloudflare.com/client/v4/ips' },
+  { name: 'fastly', url: 'https://api.fastly.com/public-ip-list' },
 ]
+
+/** No provider has more at once: a list that says so would make a cloud of half the internet. */
+const widest = { 4: 8, 6: 16 } as const
 
 type Json = Record<string, unknown>
 
@@ -69,26 +78,52 @@ function readGithub(json: Json): CloudRange[] {
   return list(json['actions']).flatMap((text) => range(text, 'github', 'actions', 'ci'))
 }
 
-/** Told apart by what they hold; null: none of the known. */
-export function readCloudList(text: string): CloudRange[] | null {
-  let json: unknown
+function readCloudflare(json: Json): CloudRange[] {
+  const { ipv4_cidrs: four, ipv6_cidrs: six } = isObject(json['result']) ? json['result'] : {}
+  return [...list(four), ...list(six)].flatMap((text) => range(text, 'cloudflare', '', 'cdn'))
+}
+
+function readFastly(json: Json): CloudRange[] {
+  return [...list(json['addresses']), ...list(json['ipv6_addresses'])].flatMap((text) =>
+    range(text, 'fastly', '', 'cdn'),
+  )
+}
+
+/** RFC 8805: range, country, region, city, postal code. */
+function readDigitalOcean(text: string): CloudRange[] {
+  return text.split(/\r?\n/).flatMap((line) => {
+    const [cidr, country = '', , city] = line.split(',')
+    return /^[A-Z]{2}$/.test(country)
+      ? range(cidr?.trim(), 'digitalocean', city?.replace(/^\s*"?|"?\s*$/g, ''))
+      : []
+  })
+}
+
+function parseJson(text: string): Json | null {
   try {
-    json = JSON.parse(text)
+    const json: unknown = JSON.parse(text)
+    return isObject(json) ? json : null
   } catch {
     return null
   }
-  if (!isObject(json)) return null
+}
+
+function readJson(json: Json): CloudRange[] {
   const [first] = list(json['prefixes'])
-  const ranges = Array.isArray(json['actions'])
-    ? readGithub(json)
-    : Array.isArray(json['values'])
-      ? readAzure(json)
-      : Array.isArray(json['regions'])
-        ? readOracle(json)
-        : isObject(first) && 'ip_prefix' in first
-          ? readAws(json)
-          : readGcp(json)
-  return ranges.length > 0 ? ranges : null
+  if (Array.isArray(json['actions'])) return readGithub(json)
+  if (Array.isArray(json['values'])) return readAzure(json)
+  if (Array.isArray(json['regions'])) return readOracle(json)
+  if (isObject(json['result'])) return readCloudflare(json)
+  if (Array.isArray(json['addresses'])) return readFastly(json)
+  return isObject(first) && 'ip_prefix' in first ? readAws(json) : readGcp(json)
+}
+
+/** Told apart by what they hold; null: none of the known, or one that cannot be right. */
+export function readCloudList(text: string): CloudRange[] | null {
+  const json = parseJson(text)
+  const ranges = json === null ? readDigitalOcean(text) : readJson(json)
+  const isSound = ranges.every(({ cidr }) => cidr.bits >= widest[cidr.family])
+  return ranges.length > 0 && isSound ? ranges : null
 }
 
 /** The narrowest counts; of the same range a region before none, and a use before none. */

@@ -5,13 +5,14 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
-import { type CloudRange, cloudLists, compileClouds, readCloudList } from './cloud.ts'
+import { cloudLists } from './cloud.ts'
 import { compileNetworks } from './compile-networks.ts'
 import { compilePlaces } from './compile-places.ts'
+import { makeClouds } from './install-clouds.ts'
 import {
   attributions,
   type DataPackage,
@@ -30,8 +31,6 @@ const run = promisify(execFile)
 const downloadTimeoutMs = 15 * 60_000
 const workPrefix = '.install-'
 const leftOverMs = 2 * 3_600_000
-const listTimeoutMs = 60_000
-const maxListBytes = 64 * 1024 * 1024
 
 export type InstallOptions = {
   /** The folder `geo` of the data folder; made when it is not there. */
@@ -61,7 +60,7 @@ export async function installGeo(options: InstallOptions): Promise<string[]> {
     return [`geo install: ${folder}: ${codeOf(error)}`]
   }
   await removeLeftOvers(folder)
-  const parts: { file: string; name: string; make: (work: string) => Promise<Uint8Array> }[] = [
+  const parts: { file: string; name: string; make: (work: string) => Promise<Uint8Array | null> }[] = [
     { file: installedFiles.networks, name: 'networks', make: (work) => makeNetworks(work, tell) },
     { file: installedFiles.places, name: 'places', make: (work) => makePlaces(work, tell) },
   ]
@@ -69,7 +68,13 @@ export async function installGeo(options: InstallOptions): Promise<string[]> {
     parts.push({
       file: installedFiles.clouds,
       name: 'ranges of clouds',
-      make: () => makeClouds(options.cloudFiles, options.cloud, tell),
+      async make() {
+        const lists = options.cloud ? cloudLists : []
+        const previous = join(folder, installedFiles.clouds)
+        const made = await makeClouds({ lists, files: options.cloudFiles, previous, tell })
+        problems.push(...made.problems.map((problem) => `geo install: ranges of clouds: ${problem}`))
+        return made.bytes
+      },
     })
   }
   // Whoever hands in a list of ranges wants that, and not 80 MB besides.
@@ -79,7 +84,9 @@ export async function installGeo(options: InstallOptions): Promise<string[]> {
     if (options.ifMissing && (await exists(path))) continue
     const work = await mkdtemp(join(folder, workPrefix))
     try {
-      await replace(path, await make(work))
+      const bytes = await make(work)
+      if (bytes === null) continue
+      await replace(path, bytes)
       tell(`${name} are installed`)
     } catch (error) {
       problems.push(`geo install: ${name}: ${error instanceof InstallError ? error.message : codeOf(error)}`)
@@ -182,28 +189,4 @@ async function makeNetworks(work: string, tell: Tell): Promise<Uint8Array> {
     'package/asn-ipv6.csv': paths.ipv6,
   })
   return compileNetworks(paths, networksBuiltMs)
-}
-
-async function makeClouds(files: readonly string[], isOnline: boolean, tell: Tell): Promise<Uint8Array> {
-  const ranges: CloudRange[] = []
-  const take = (name: string, text: string): void => {
-    const found = readCloudList(text)
-    if (found === null) throw new InstallError(`${name}: no list of ranges that is known`)
-    ranges.push(...found)
-    tell(`${name}: ${found.length} ranges`)
-  }
-  for (const file of files) take(file, await readFile(file, 'utf8'))
-  for (const { name, url } of isOnline ? cloudLists : []) {
-    try {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(listTimeoutMs) })
-      const length = Number(answer.headers.get('content-length') ?? 0)
-      if (!answer.ok || length > maxListBytes) throw new InstallError(`answered ${answer.status}`)
-      take(name, await answer.text())
-    } catch {
-      // One that is away costs its own ranges.
-      tell(`${name}: could not be reached, left out`)
-    }
-  }
-  if (ranges.length === 0) throw new InstallError('no list could be had: is the network reachable?')
-  return compileClouds(ranges, Date.now())
 }

@@ -14,40 +14,49 @@ const maxNameLength = 200
 const maxProblems = 10
 const domainPattern = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$/i
 
-/** Fields of one line (RFC 4180, without line breaks inside quotes); null: a quote is not closed. */
-function splitLine(line: string): string[] | null {
-  const fields: string[] = []
-  let rest = line
-  for (;;) {
-    const quoted = /^\s*"((?:[^"]|"")*)"\s*(,|$)/.exec(rest)
-    const plain = quoted ? null : /^([^",]*)(,|$)/.exec(rest)
-    const match = quoted ?? plain
-    if (match === null) return null
-    fields.push((match[1] ?? '').replaceAll('""', '"').trim())
+/** `column`: where it begins, from 1. */
+type Field = { text: string; column: number }
+type Problem = { column: number; problem: string }
+
+/** Fields of one line (RFC 4180, without line breaks inside quotes). */
+function splitLine(line: string): Field[] | Problem {
+  const fields: Field[] = []
+  for (let at = 0; ; ) {
+    const rest = line.slice(at)
+    const column = at + 1 + /^\s*/.exec(rest)![0].length
+    const match = /^\s*"((?:[^"]|"")*)"\s*(,|$)/.exec(rest) ?? /^([^",]*)(,|$)/.exec(rest)
+    if (match === null) return { column, problem: 'a quote that is not closed, or stands within a field' }
+    fields.push({ text: (match[1] ?? '').replaceAll('""', '"').trim(), column })
     if (match[2] === '') return fields
-    rest = rest.slice(match[0].length)
+    at += match[0].length
   }
 }
 
-function readLine(line: string): { cidr: Cidr; override: Override } | string {
+function readLine(line: string): { cidr: Cidr; override: Override } | Problem {
   const fields = splitLine(line)
-  if (fields === null) return 'a quote is not closed'
-  const [range = '', company = '', domain = '', type = ''] = fields
-  if (fields.length > 4) return `${fields.length} fields; expected range,company,domain,type`
-  const cidr = parseCidr(range, parseAddress)
-  if (cidr === null) {
-    return `${JSON.stringify(range.slice(0, 60))}: expected a range like 203.0.113.0/24 or 2001:db8::/32`
+  if (!Array.isArray(fields)) return fields
+  const [range, company, domain, type, more] = fields
+  const wrong = (field: Field | undefined, expected: string): Problem => ({
+    column: field?.column ?? line.length + 1,
+    problem: `${JSON.stringify(field?.text.slice(0, 60) ?? '')}: expected ${expected}`,
+  })
+  if (more !== undefined) {
+    return { column: more.column, problem: `${fields.length} fields; expected range,company,domain,type` }
   }
-  const known = networkTypes.find((one) => one === type)
-  if (type !== '' && known === undefined) {
-    return `${JSON.stringify(type.slice(0, 60))}: expected a type of ${networkTypes.join(', ')}`
+  const cidr = parseCidr(range?.text ?? '', parseAddress)
+  if (cidr === null) return wrong(range, 'a range like 203.0.113.0/24 or 2001:db8::/32')
+  const known = networkTypes.find((one) => one === type?.text)
+  if (type !== undefined && type.text !== '' && known === undefined) {
+    return wrong(type, `a type of ${networkTypes.join(', ')}`)
   }
-  if (company === '' && known === undefined) return 'says neither a company nor a type'
-  if (company.length > maxNameLength || /\p{Cc}/u.test(company)) return 'no name of a company'
-  if (domain !== '' && !domainPattern.test(domain)) {
-    return `${JSON.stringify(domain.slice(0, 60))}: expected a domain like example.com`
+  const name = company?.text ?? ''
+  if (name === '' && known === undefined) return wrong(company, 'a company, or a type in the fourth field')
+  if (name.length > maxNameLength || /\p{Cc}/u.test(name)) {
+    return wrong(company, `a name of at most ${maxNameLength} characters`)
   }
-  return { cidr, override: { company, domain: domain.toLowerCase(), type: known ?? 'business' } }
+  const host = domain?.text ?? ''
+  if (host !== '' && !domainPattern.test(host)) return wrong(domain, 'a domain like example.com')
+  return { cidr, override: { company: name, domain: host.toLowerCase(), type: known ?? 'business' } }
 }
 
 /** The table's bytes, or a line for each problem. `builtMs`: when the file was changed. */
@@ -64,14 +73,14 @@ export function compileOverrides(
     if (line.trim() === '' || line.trimStart().startsWith('#')) continue
     if (entries.length === 0 && /^\s*"?range"?\s*,/i.test(line)) continue
     const found = readLine(line)
-    if (typeof found === 'string') {
-      problems.push(`line ${index + 1}: ${found}`)
+    if ('problem' in found) {
+      problems.push(`line ${index + 1}, column ${found.column}: ${found.problem}`)
       continue
     }
     const { cidr, override } = found
     const place = `${cidr.family} ${cidr.start} ${cidr.bits}`
     const before = places.get(place)
-    if (before !== undefined) problems.push(`line ${index + 1}: the same range as line ${before}`)
+    if (before !== undefined) problems.push(`line ${index + 1}, column 1: the same range as line ${before}`)
     places.set(place, index + 1)
     entries.push({ cidr, text: [override.company, override.domain, override.type].join('\t') })
   }

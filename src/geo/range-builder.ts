@@ -122,6 +122,21 @@ export function parseCidr(text: string, parse: (text: string) => Uint8Array | nu
   return { family, start: whole >> 64n, bits: Math.min(bits, 64) }
 }
 
+/** The fewest CIDRs that make up a range. `end` is exclusive; of IPv6 the first 64 bits. */
+export function cidrsOf(family: 4 | 6, start: bigint, end: bigint): Cidr[] {
+  const width = family === 4 ? 32 : 64
+  const found: Cidr[] = []
+  for (let at = start; at < end; ) {
+    let free = 0
+    // As large as its first address and what is left allow.
+    while (free < width && at % (1n << BigInt(free + 1)) === 0n && at + (1n << BigInt(free + 1)) <= end)
+      free++
+    found.push({ family, start: at, bits: width - free })
+    at += 1n << BigInt(free)
+  }
+  return found
+}
+
 type Range = { start: bigint; end: bigint; row: number }
 
 /** CIDRs lie within each other or apart: sorted, a stack of those that are open says which is the narrowest. */

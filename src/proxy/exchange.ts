@@ -90,13 +90,17 @@ export type Exchanges = {
 }
 
 const sweepIntervalMs = 1000
+// Events wait so much longer than the idle time; each costs little.
+const tellIntervalMs = 200
+// Until a transfer is known, no session of any client is judged: sooner than the other heartbeats.
+const firstHeartbeatMs = 2000
 // nginx's status for a client that left before any answer; no RFC has one.
 const clientClosedRequest = 499
 
 export function createExchanges(options: {
   counters: ProxyCounters
   records: Records
-  /** A transfer under way leaves a heartbeat this often; a third of the sessions' idle time. */
+  /** A transfer under way leaves a heartbeat this often, the first one sooner; a third of the sessions' idle time. */
   heartbeatMs: number
   /** An answer must have begun by then. */
   waitMs: number
@@ -136,10 +140,12 @@ export function createExchanges(options: {
     records.write(record)
   }
 
+  const firstMs = Math.min(firstHeartbeatMs, heartbeatMs)
+
   const leaveHeartbeat = (exchange: Exchange, nowMs: number): void => {
     const { record } = exchange
-    exchange.nextHeartbeatMs = nowMs + heartbeatMs
     // Before the answer has begun there is nothing to say of it.
+    exchange.nextHeartbeatMs = nowMs + (record.status === 0 ? 0 : heartbeatMs)
     if (record.status === 0 || !exchange.isRecorded) return
     record.kind = 'heartbeat'
     record.durationMs = nowMs - exchange.startedMs
@@ -147,10 +153,21 @@ export function createExchanges(options: {
     records.write(record)
   }
 
+  /** A request that waits longer for its answer than sessions wait for a heartbeat holds them no more. */
+  const tell = (): void => {
+    const nowMs = performance.now()
+    let upToMs = Date.now()
+    for (const { record, startedMs, isRecorded } of held) {
+      if (isRecorded && record.sequence < 0 && nowMs - startedMs < heartbeatMs)
+        upToMs = Math.min(upToMs, record.startMs)
+    }
+    records.tell(upToMs)
+  }
+
   const exchanges: Exchanges = {
     hold(exchange) {
       exchange.isHeld = true
-      exchange.nextHeartbeatMs = exchange.startedMs + heartbeatMs
+      exchange.nextHeartbeatMs = exchange.startedMs + firstMs
       held.add(exchange)
     },
     complete(exchange, bytes) {
@@ -191,9 +208,12 @@ export function createExchanges(options: {
     },
     close() {
       clearInterval(timer)
+      clearInterval(teller)
+      records.tell(Number.MAX_SAFE_INTEGER)
     },
   }
   const timer = setInterval(exchanges.sweep, Math.min(sweepIntervalMs, heartbeatMs))
+  const teller = setInterval(tell, tellIntervalMs)
   return exchanges
 }
 

@@ -70,8 +70,9 @@ export function createFront(options: FrontOptions): Front {
     const domain = options.config.domains[record.domain] as Domain | undefined
     // 1. A body, or a head that two readers could read in two ways.
     if (request.hasBody || request.malformed) return refuseLate(exchange, head, request)
-    // 2. The front is read-only.
+    // 2. The front is read-only, and meets no expectations.
     if (!isRead(head.method)) return sendReadOnly(exchange, false)
+    if (request.expectsMore) return sendError(exchanges, exchange, localErrors.expectation)
     // 3. A request that this front has sent itself.
     if (request.looped) return sendError(exchanges, exchange, localErrors.loop)
     // 4. For balancers.

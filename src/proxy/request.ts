@@ -23,6 +23,8 @@ export type RequestHead = {
   looped: boolean
   /** Anything but an absent or zero Content-Length announces a body, and no body is taken. */
   hasBody: boolean
+  /** It expects something else than `100-continue`, which alone is met (RFC 9110 10.1.1). */
+  expectsMore: boolean
   /** Breaks a rule of RFC 9110 or 9112 in a way that must not be repaired. */
   malformed: boolean
   upstreamHeaders: HeaderList
@@ -36,6 +38,8 @@ const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // RFC 9112 3.2: what a target may be made of, less strict than RFC 3986 where no two readers would differ. The
 // rest would reach the upstream in other bytes than came, or mean something else there.
 const targetPattern = /^[!$-;=?-[\]-~]*$/
+// uWebSockets.js answers this one itself, before anybody else sees the request.
+const expectedPattern = /^100-continue$/i
 const maxPort = 65_535
 
 export function readRequest({ method, path, query, headers }: Head): RequestHead {
@@ -52,6 +56,7 @@ export function readRequest({ method, path, query, headers }: Head): RequestHead
     wish: null,
     looped: false,
     hasBody: false,
+    expectsMore: false,
     malformed: !methodPattern.test(method) || !targetPattern.test(path) || !targetPattern.test(query),
     upstreamHeaders: [],
   }
@@ -77,6 +82,9 @@ export function readRequest({ method, path, query, headers }: Head): RequestHead
         break
       case 'transfer-encoding':
         head.hasBody = true
+        break
+      case 'expect':
+        if (!expectedPattern.test(value)) head.expectsMore = true
         break
       case 'connection':
         connection = join(connection, value)

@@ -55,6 +55,8 @@ export type ProxyCounters = {
 export type Records = {
   write(record: WaybillRecord): boolean
   nextSequence(): number
+  /** What began before (Unix ms) has left its record or a heartbeat; said again and again. */
+  tell(upToMs: number): void
 }
 
 /** A manifest that entered the cache, or is still served an hour after it was last told of. */

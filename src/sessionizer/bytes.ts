@@ -25,6 +25,8 @@ export type ByteWriter = {
   uint32(value: number): void
   hex(digits: string): void
   text(value: string | null): void
+  /** As `text` does, of what is known to be a time (RFC 3339, UTC, with ms). */
+  time(value: string): void
   /** A copy of what was written since the reset. */
   bytes(): Buffer
 }
@@ -60,8 +62,7 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
       if (value === null) {
         writer.varint(kinds.none)
       } else if (isTime(value)) {
-        writer.varint(kinds.time)
-        writer.uint48(Date.parse(value))
+        writer.time(value)
       } else if (value.length <= 2 * maxTextBytes && hexText.test(value)) {
         writer.varint((value.length / 2) * 4 + kinds.hex)
         writer.hex(value)
@@ -72,6 +73,10 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
         at += cut === null ? scratch.write(value, at) : cut.copy(scratch, at)
       }
     },
+    time(value) {
+      writer.varint(kinds.time)
+      writer.uint48(Date.parse(value))
+    },
     bytes() {
       return Buffer.from(scratch.subarray(0, at))
     },
@@ -80,6 +85,8 @@ export function createByteWriter(capacityBytes = 65_536): ByteWriter {
 }
 
 export type ByteReader = {
+  /** From now on it reads these. */
+  reset(bytes: Buffer): void
   /** Bytes not read yet. */
   left(): number
   byte(): number
@@ -91,7 +98,8 @@ export type ByteReader = {
 }
 
 /** Throws a RangeError when the bytes end early. */
-export function createByteReader(bytes: Buffer): ByteReader {
+export function createByteReader(first: Buffer = Buffer.alloc(0)): ByteReader {
+  let bytes = first
   let at = 0
   /** Where they begin. */
   function skip(count: number): number {
@@ -100,6 +108,10 @@ export function createByteReader(bytes: Buffer): ByteReader {
     return at - count
   }
   const reader: ByteReader = {
+    reset(next) {
+      bytes = next
+      at = 0
+    },
     left: () => bytes.length - at,
     byte: () => bytes.readUInt8(skip(1)),
     varint() {

@@ -7,6 +7,7 @@ import { joinEntryOf, joinKeyOf, type OpenEntry } from './join-index.ts'
 import type { Attempt } from './memory/attempt-history.ts'
 import { collectAttempts, collectSightings, type TagNotes } from './memory-notes.ts'
 import { endOf } from './pull/request.ts'
+import { type RenewalEntry, renewalEntryOf } from './renewed-token.ts'
 import { flagsOf } from './schedule.ts'
 import type { Fact, FactContext } from './types.ts'
 
@@ -22,7 +23,13 @@ export type PackedFact = {
 export type SessionFacts = { sessionId: string; contexts: Map<number, Buffer>; facts: PackedFact[] }
 
 /** Of one client and repository. */
-export type JoinEntries = { joinKey: string; entries: OpenEntry[]; attempts: Attempt[] }
+export type JoinEntries = {
+  joinKey: string
+  entries: OpenEntry[]
+  /** Of sessions of which this batch has nothing that came before. */
+  blobs: RenewalEntry[]
+  attempts: Attempt[]
+}
 
 export type EntryBatch = {
   sessions: SessionFacts[]
@@ -96,20 +103,35 @@ export function factKey(fact: Fact): Buffer {
 
 function collectJoins(facts: readonly Fact[]): JoinEntries[] {
   const joins = new Map<string, JoinEntries>()
-  for (const { joinKey, attempts } of collectAttempts(facts))
-    joins.set(joinKey, { joinKey, entries: [], attempts })
-  const keys = new Map<FactContext, string>()
-  for (const fact of facts) {
-    const entry = joinEntryOf(fact)
-    if (entry === null) continue
-    const joinKey = keys.get(fact.context) ?? joinKeyOf(fact)
-    keys.set(fact.context, joinKey)
+  function joinOf(joinKey: string): JoinEntries {
     let join = joins.get(joinKey)
     if (join === undefined) {
-      join = { joinKey, entries: [], attempts: [] }
+      join = { joinKey, entries: [], blobs: [], attempts: [] }
       joins.set(joinKey, join)
     }
-    join.entries.push({ ...entry, sessionId: fact.sessionId })
+    return join
+  }
+  for (const { joinKey, attempts } of collectAttempts(facts)) joinOf(joinKey).attempts = attempts
+  /** By session: when it asked for a manifest first, and its first blob. */
+  const begun = new Map<string, number>()
+  const blobs = new Map<string, { entry: RenewalEntry; fact: Fact }>()
+  for (const fact of facts) {
+    const { sessionId } = fact
+    const entry = joinEntryOf(fact)
+    if (entry !== null) {
+      begun.set(sessionId, Math.min(entry.time, begun.get(sessionId) ?? entry.time))
+      joinOf(joinKeyOf(fact)).entries.push({ ...entry, sessionId })
+    } else if (
+      fact.class === 'blob' &&
+      fact.time < (blobs.get(sessionId)?.entry.time ?? Number.POSITIVE_INFINITY)
+    ) {
+      const blob = renewalEntryOf(fact)
+      if (blob !== null) blobs.set(sessionId, { entry: blob, fact })
+    }
+  }
+  for (const [sessionId, { entry, fact }] of blobs) {
+    if (entry.time < (begun.get(sessionId) ?? Number.POSITIVE_INFINITY))
+      joinOf(joinKeyOf(fact)).blobs.push(entry)
   }
   return [...joins.values()]
 }

@@ -15,7 +15,9 @@ const maxTraces = 64
 const writer = createByteWriter()
 
 export function traceOf(event: PackageEvent): EventTrace {
-  const { type, kind, session_method, session_ids, started_at, ended_at, tag, digest } = event
+  const { type, kind, session_method, session_ids, started_at, ended_at, tag_source, digest } = event
+  // What other sessions say of a pull that is over, none of this one would know if it were still open.
+  const tag = tag_source === 'inferred' ? null : event.tag
   return { type, kind, session_method, session_ids, started_at, ended_at, tag, digest }
 }
 
@@ -39,8 +41,8 @@ export function packTraces(traces: readonly EventTrace[]): Buffer {
     writer.byte(trace.session_method === 'token' ? 1 : 0)
     writer.text(trace.type)
     writer.text(trace.kind)
-    writer.text(trace.started_at)
-    writer.text(trace.ended_at)
+    writer.time(trace.started_at)
+    writer.time(trace.ended_at)
     writer.text(trace.tag)
     const [algorithm, ...hex] = trace.digest?.split(':') ?? []
     writer.text(algorithm ?? null)

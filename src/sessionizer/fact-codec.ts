@@ -19,6 +19,8 @@ const sessionText = /^[0-9a-f]{32}$/
 export const lateBit = 128
 
 const writer = createByteWriter()
+/** For all facts: there are many. */
+const reader = createByteReader()
 
 /** `sessionId`: under which it is stored; a fact that came from another session keeps that one's id. */
 export function packFact(fact: Fact, sessionId: string, contextId: number): Buffer {
@@ -77,7 +79,7 @@ export function unpackFact(
   key: { id: string; heartbeat: boolean; sessionId: string },
   contextOf: (id: number) => FactContext | undefined,
 ): UnpackedFact | null {
-  const reader = createByteReader(bytes)
+  reader.reset(bytes)
   const head = reader.byte()
   const kinds = reader.byte()
   const context = contextOf(reader.uint32())
@@ -118,14 +120,14 @@ function outcomeOf(index: number): Outcome {
   return outcomes[index] ?? 'reject'
 }
 
-function readSize(reader: ByteReader, kind: number, bytesSent: number): number | null {
+function readSize(from: ByteReader, kind: number, bytesSent: number): number | null {
   if (kind === sizes.none) return null
-  return kind === sizes.isBytesSent ? bytesSent : reader.varint()
+  return kind === sizes.isBytesSent ? bytesSent : from.varint()
 }
 
-function readDigest(reader: ByteReader, kind: number): string | null {
+function readDigest(from: ByteReader, kind: number): string | null {
   if (kind === digests.none) return null
-  return kind === digests.sha256 ? `sha256:${reader.hex(32)}` : reader.text()
+  return kind === digests.sha256 ? `sha256:${from.hex(32)}` : from.text()
 }
 
 /** 16 hex digits that stand for a digest where a wrong match between two costs nothing but an attribution. */

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto'
 import { shortDigest } from './fact-codec.ts'
 import { parseReference } from './pull/request.ts'
-import type { Fact } from './types.ts'
+import type { Fact, FactContext } from './types.ts'
 
 /** Longest time from the HEAD to the GET that follows it; a client waits no longer than for one token. */
 const longestWindowMs = 10_000
@@ -25,14 +25,20 @@ export type JoinEntry = {
   time: number
 }
 
+/** Facts of a session share few contexts, and are asked for it several times. */
+const joinKeys = new WeakMap<FactContext, string>()
+
 /** Of one client: machines behind one address that run other versions of a tool are told apart. */
-export function joinKeyOf(fact: Fact): string {
-  const { client, domain, repository } = fact.context
-  return (
-    hash('sha256', `${client.id}\n${client.version ?? ''}\n${domain ?? ''}\n${repository}`, 'base64url')
-      // 96 bits; with longer keys each would fall into a larger size of Redis's allocator.
-      .slice(0, 16)
-  )
+export function joinKeyOf({ context }: Pick<Fact, 'context'>): string {
+  let joinKey = joinKeys.get(context)
+  if (joinKey === undefined) {
+    const { client, domain, repository } = context
+    const text = `${client.id}\n${client.version ?? ''}\n${domain ?? ''}\n${repository}`
+    // 96 bits; with longer keys each would fall into a larger size of Redis's allocator.
+    joinKey = hash('sha256', text, 'base64url').slice(0, 16)
+    joinKeys.set(context, joinKey)
+  }
+  return joinKey
 }
 
 /** null: nothing to join (in client sessions HEAD and GET share the session anyway). */
@@ -52,9 +58,14 @@ export function joinEntryOf(fact: Fact): JoinEntry | null {
 /** `upToMs`: requests that began before are all known. `windowMs`: longest time from HEAD to GET. */
 export type JoinLimits = { upToMs: number; windowMs: number }
 
+/** For so long after the watermark that a request may have begun, it can still be unknown. */
+export function settleOf(idleHeadMs: number): number {
+  return Math.min(longestSettleMs, idleHeadMs / 4)
+}
+
 /** A HEAD is decided when its session closes, so both together are no longer than that takes. */
 export function joinLimits(watermarkMs: number, idleHeadMs: number): JoinLimits {
-  const settleMs = Math.min(longestSettleMs, idleHeadMs / 4)
+  const settleMs = settleOf(idleHeadMs)
   return { upToMs: watermarkMs - settleMs, windowMs: Math.min(longestWindowMs, idleHeadMs - settleMs) }
 }
 

@@ -13,9 +13,11 @@ export function splitLate(
   earlier: readonly EventTrace[],
   graph: Graph,
 ): { kept: Fact[]; dropped: Fact[] } {
+  // Most sessions have none.
+  if (!facts.some((stored) => stored.late)) return { kept: facts.map((stored) => stored.fact), dropped: [] }
   const late = facts.filter((stored) => stored.late).map((stored) => stored.fact)
   const published = publishedDigests(earlier, graph)
-  const keepAll = late.length === 0 || late.some((fact) => isRoot(fact, published))
+  const keepAll = late.some((fact) => isRoot(fact, published))
   if (keepAll) return { kept: facts.map((stored) => stored.fact), dropped: [] }
   return { kept: facts.filter((stored) => !stored.late).map((stored) => stored.fact), dropped: late }
 }

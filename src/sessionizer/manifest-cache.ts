@@ -15,6 +15,20 @@ export function createManifestCache(options: {
   nowMs(): number
 }): ManifestCache {
   const kept = new Map<string, { manifest: Manifest; untilMs: number }>()
+  /** Sessions that are closed together ask for the same, found or not. */
+  const asked = new Map<string, Promise<Manifest[]>>()
+
+  function fetchOnce(digests: readonly string[]): Promise<Manifest[]> {
+    const fetched = options.fetch(digests)
+    for (const digest of digests) {
+      const one = fetched.then((manifests) => manifests.filter((manifest) => manifest.digest === digest))
+      asked.set(digest, one)
+      const forget = () => asked.delete(digest)
+      one.then(forget, forget)
+    }
+    return fetched
+  }
+
   return {
     async load(digests) {
       const now = options.nowMs()
@@ -26,7 +40,10 @@ export function createManifestCache(options: {
         else missing.push(digest)
       }
       if (missing.length === 0) return graph
-      for (const manifest of await options.fetch(missing)) {
+      const shared = missing.flatMap((digest) => asked.get(digest) ?? [])
+      const fresh = missing.filter((digest) => !asked.has(digest))
+      if (fresh.length > 0) shared.push(fetchOnce(fresh))
+      for (const manifest of (await Promise.all(shared)).flat()) {
         graph.set(manifest.digest, manifest)
         kept.delete(manifest.digest)
         kept.set(manifest.digest, { manifest, untilMs: now + options.freshMs })

@@ -1,6 +1,7 @@
 /**
  * Random traffic as a registry's clients make it: several machines behind few addresses pull, check and verify the
- * same images at once, with a token for each pull, with containerd's two, with one for many, or with none.
+ * same images at once, with a token for each pull, with containerd's two, with one that is renewed on the way, with one
+ * for many, or with none.
  */
 import type { Random } from '../../test/support/random.ts'
 import type { Heartbeat, Manifest, RequestEvent } from '../record/events.ts'
@@ -86,12 +87,22 @@ function heartbeatsOf(request: RequestEvent): Heartbeat[] {
 
 const hexOf = (text: string): string => Buffer.from(text.padEnd(16, '.')).toString('hex')
 
-/** The session of each request of an operation: the client itself, containerd's two tokens, or one. */
-function createSessionIds(random: Random, index: number, client: string): (method: string) => string {
-  const style = random.below(3)
+/** The session of each request of an operation. */
+type SessionIds = (fact: Pick<Fact, 'method' | 'class'>) => string
+
+/** The client itself, containerd's two tokens, one, or one and another from some blob on. */
+function createSessionIds(random: Random, index: number, client: string): SessionIds {
+  const style = random.below(4)
   if (style === 0) return () => hexOf(`client ${client}`)
-  if (style === 1) return (method) => hexOf(`${method} ${index}`)
-  return () => hexOf(`token ${index}`)
+  if (style === 1) return ({ method }) => hexOf(`${method} ${index}`)
+  if (style === 2) return () => hexOf(`token ${index}`)
+  let left = random.below(4)
+  let isRenewed = false
+  return (fact) => {
+    left -= 1
+    isRenewed ||= left < 0 && fact.class === 'blob'
+    return hexOf(`${isRenewed ? 'renew' : 'token'} ${index}`)
+  }
 }
 
 export function createTraffic(random: Random, operations: number, spanSeconds: number): Traffic {
@@ -109,7 +120,7 @@ export function createTraffic(random: Random, operations: number, spanSeconds: n
       const took = isLong ? 25_000 + random.below(60_000) : random.below(900)
       const words = `${at.toFixed(3)} ${line.replace(' long', '')} took=${took}`
       const fact = parseFact(words, requests.length + 1)
-      const sessionId = sessionOf(fact.method)
+      const sessionId = sessionOf(fact)
       const method = Buffer.from(sessionId, 'hex').toString().startsWith('client') ? 'client' : 'token'
       const { context } = fact
       const id = client.repeat(32)

@@ -10,6 +10,7 @@ import { createCheckSummaries } from './memory/check-summary.ts'
 import { createTagHistory, type TagHistory } from './memory/tag-history.ts'
 import { collectAttempts, collectSightings } from './memory-notes.ts'
 import { createOtherSessions, type Memories } from './other-sessions.ts'
+import { joinRenewals } from './pair-renewals.ts'
 import { firstEntries, pairSessions } from './pair-sessions.ts'
 import { endOf } from './pull/request.ts'
 import { flags, type SessionRules, stateOf } from './schedule.ts'
@@ -63,6 +64,7 @@ export function createRebuild(rules: SessionRules): Rebuild {
       const key = target ?? sessionId
       joined.set(key, [...(joined.get(key) ?? []), ...facts])
     }
+    joinRenewals(joined, lookUp, rules)
     return joined
   }
 

@@ -1,10 +1,9 @@
 /** Claims sessions that are due in Redis: small ones of all shards at once, large ones one after the other. */
 import { randomBytes } from 'node:crypto'
-import { unpackTraces } from './event-trace.ts'
 import { longSession } from './fact-codec.ts'
 import type { RedisConnection } from './redis-client.ts'
 import { type RedisKeys, shardCount } from './redis-keys.ts'
-import { readSession } from './redis-session.ts'
+import { readSession, readTombstone } from './redis-session.ts'
 import { claimFacts, mostFacts } from './schedule.ts'
 import type { ClaimedSession } from './store.ts'
 
@@ -51,14 +50,14 @@ export function createRedisClaim(options: {
     for (let at = 0; at < rows.length; at += 3) {
       const member = members[Number(rows[at])] ?? ''
       const fields = rows[at + 2] as Buffer[] | null
+      const [traces, redirect] = (rows[at + 1] as (Buffer | null)[] | null) ?? []
       if (fields === null) {
         tooLarge.members.push(member)
         continue
       }
       const sessionId = longSession(member)
       const session = readSession(sessionId, fields, mostFacts)
-      const earlier = unpackTraces((rows[at + 1] as Buffer | null) ?? Buffer.alloc(0))
-      claimed.push({ sessionId, lease, ...session, earlier })
+      claimed.push({ sessionId, lease, ...session, ...readTombstone(traces, redirect) })
     }
     return { claimed, tooLarge }
   }

@@ -9,8 +9,10 @@ const scripts = [
   'claim',
   'close',
   'close-checks',
+  'decide-renewal',
   'pair',
   'put-check',
+  'read-hashes',
   'redirect',
   'release',
   'thin-tags',
@@ -28,6 +30,8 @@ export type RedisConnectionOptions = {
   cluster: boolean
   tls: { ca: string | null } | null
   log: SessionLog
+  /** Tests only: throws where the connection breaks, or the node dies. */
+  beforeCall?(script: ScriptName): void
 }
 
 export type RedisConnection = {
@@ -60,7 +64,8 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
   }
   return {
     client,
-    run(name, keys, args) {
+    async run(name, keys, args) {
+      options.beforeCall?.(name)
       // defineCommand adds the methods at run time, each also in a form that answers in Buffers.
       const commands = client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
       const command = commands[`${name}Buffer`]

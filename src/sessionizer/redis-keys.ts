@@ -16,6 +16,7 @@ export type RedisKeys = {
   shardOfJoin(joinKey: string): number
   undecided(joinKey: string): string
   decided(joinKey: string): string
+  renewed(joinKey: string): string
   attempts(joinKey: string): string
   tagsDue(shard: number): string
   shardOfTags(tagKey: string): number
@@ -46,6 +47,7 @@ export function createRedisKeys(prefix: string): RedisKeys {
     tombstone: (sessionId) => `${tags[shardOfSession(sessionId)]}t:${shortSession(sessionId)}`,
     undecided: (joinKey) => `${tags[shardOfJoin(joinKey)]}j:${joinKey}`,
     decided: (joinKey) => `${tags[shardOfJoin(joinKey)]}k:${joinKey}`,
+    renewed: (joinKey) => `${tags[shardOfJoin(joinKey)]}r:${joinKey}`,
     attempts: (joinKey) => `${tags[shardOfJoin(joinKey)]}a:${joinKey}`,
     tagsDue: (shard) => `${tags[shard]}tags`,
     shardOfTags: shardOfJoin,

@@ -17,7 +17,16 @@ import { createTagHistory, type TagSighting } from './memory/tag-history.ts'
 import { attemptLifeMs, maxTagRows, type TagNotes, tagLifeMs, thinnedTo } from './memory-notes.ts'
 import type { RedisConnection } from './redis-client.ts'
 import { type RedisKeys, shardCount } from './redis-keys.ts'
-import { attemptFields, joinFields, readAttempt, readSighting, sightingFields } from './redis-session.ts'
+import {
+  attemptFields,
+  joinFields,
+  readAttempt,
+  readSighting,
+  renewalFields,
+  sightingFields,
+} from './redis-session.ts'
+import { maxRenewals } from './renewed-token.ts'
+import { createShardCalls } from './shard-calls.ts'
 import type { SessionMemory } from './store.ts'
 
 export type RedisMemory = {
@@ -30,7 +39,11 @@ export type RedisMemory = {
 const checkLifeMs = 14 * 86_400_000
 /** Nodes that count a check of the same client, tag and day at once; each try one of them succeeds. */
 const maxTries = 20
+/** For when nobody asks any more; what is decided goes sooner. */
+const renewalLifeMs = 86_400_000
 const repositoriesAtOnce = 16
+/** Of 2 × `maxAttempts` fields at most. */
+const mostHashes = 16
 const fieldsAtOnce = 1000
 
 const shards = Array.from({ length: shardCount }, (_, shard) => shard)
@@ -52,6 +65,12 @@ export function createRedisMemory(options: {
 }): RedisMemory {
   const { client, run, keys } = options
   const readAll = (key: string) => client.callBuffer('HGETALL', key) as Promise<Buffer[]>
+
+  const readAttempts = createShardCalls<string, Buffer[]>({
+    mostCalls: mostHashes,
+    nameOf: keys.shardOfJoin,
+    run: async (joinKeys) => (await run('read-hashes', joinKeys.map(keys.attempts), [])) as Buffer[][],
+  })
 
   async function thinOne(shard: number, tagKey: string, horizonMs: number): Promise<void> {
     const [due, key] = [keys.tagsDue(shard), keys.tags(tagKey)]
@@ -133,12 +152,14 @@ export function createRedisMemory(options: {
               keys.undecided(joinKey),
               keys.decided(joinKey),
               keys.attempts(joinKey),
+              keys.renewed(joinKey),
             ]),
             [
-              ...[undecidedMs, attemptLifeMs, maxAttempts],
-              ...group.flatMap(({ entries, attempts }) => [
-                ...[entries.length, attempts.length],
-                ...[...entries.flatMap(joinFields), ...attempts.flatMap(attemptFields)],
+              ...[undecidedMs, attemptLifeMs, maxAttempts, renewalLifeMs, maxRenewals],
+              ...group.flatMap(({ entries, blobs, attempts }) => [
+                ...[entries.length, blobs.length, attempts.length],
+                ...[...entries.flatMap(joinFields), ...blobs.flatMap(renewalFields)],
+                ...attempts.flatMap(attemptFields),
               ]),
             ],
           ),
@@ -172,7 +193,7 @@ export function createRedisMemory(options: {
         pairsOf(await readAll(keys.tags(tagKey)), readSighting),
 
       async loadAttempts(joinKey): Promise<Attempt[]> {
-        const attempts = pairsOf(await readAll(keys.attempts(joinKey)), readAttempt)
+        const attempts = pairsOf(await readAttempts(joinKey), readAttempt)
         return attempts.length <= maxAttempts ? attempts : attempts.sort(compareAttempts).slice(-maxAttempts)
       },
 

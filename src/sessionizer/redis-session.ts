@@ -1,15 +1,23 @@
 /**
  * What lies in Redis, field by field and back: a session's hash, its entries in the join index, attempts and tags.
  */
+import { groupIds } from './entry-batch.ts'
+import { packTraces, unpackTraces } from './event-trace.ts'
+import { longSession, shortSession } from './fact-codec.ts'
 import type { JoinEntry, OpenEntry } from './join-index.ts'
 import type { Attempt } from './memory/attempt-history.ts'
 import type { TagSighting } from './memory/tag-history.ts'
 import { secondOf } from './memory-notes.ts'
+import type { Renewal, RenewalEntry } from './renewed-token.ts'
+import type { CloseRequest, LoadedSession, Pairing, PairRequest } from './store.ts'
 import { type UnpackedSession, unpackSession } from './stored-facts.ts'
 
 // One value over 64 bytes turns the whole hash into a table of twice the size
 // (hash-max-listpack-value), so a context lies in chunks.
 const chunkBytes = 62
+// Names of fields in `redis/add-facts.lua`, one byte each.
+const arrivalsByte = 0x6e
+const heldByte = 0x71
 
 /** Fields `c`, id (4 bytes), number of the chunk (1 byte); field and value in turn. */
 export function contextFields(contexts: ReadonlyMap<number, Buffer>): Buffer[] {
@@ -45,9 +53,9 @@ export function readSession(
       const parts = chunks.get(id) ?? []
       parts[field.readUInt8(5)] = value
       chunks.set(id, parts)
-    } else if (field.toString() === 'n') {
+    } else if (field[0] === arrivalsByte) {
       arrivals = Number(value)
-    } else if (field.toString() === 'q') {
+    } else if (field[0] === heldByte) {
       held = Number(value)
     }
   }
@@ -57,22 +65,99 @@ export function readSession(
   return { ...unpackSession(sessionId, { rows, contexts, held, mostFacts }), arrivals }
 }
 
+/** What a tombstone says of the session's events, and where its facts go. */
+export function readTombstone(
+  traces: Buffer | null | undefined,
+  redirect: Buffer | null | undefined,
+): Pick<LoadedSession, 'earlier' | 'redirect'> {
+  return {
+    earlier: unpackTraces(traces ?? Buffer.alloc(0)),
+    redirect: redirect ? longSession(redirect.toString()) : null,
+  }
+}
+
 /** Kind and session of an entry of the join index. */
-export function joinName(kind: JoinEntry['kind'], sessionId: string): Buffer {
+function joinName(kind: JoinEntry['kind'], sessionId: string): Buffer {
   return Buffer.concat([Buffer.from(kind), Buffer.from(sessionId, 'hex')])
+}
+
+const timeBytes = 6
+const undecidedBytes = 14
+const never = 2 ** 48 - 1
+const sessionBytes = 16
+
+function entryValue({ time, digest }: { time: number; digest: string }): Buffer {
+  const value = Buffer.alloc(undecidedBytes)
+  value.writeUIntBE(time, 0, timeBytes)
+  value.write(digest, timeBytes, 'hex')
+  return value
 }
 
 /** Field and value of `redis/add-joins.lua`. */
 export function joinFields(entry: OpenEntry): Buffer[] {
-  const value = Buffer.alloc(14)
-  value.writeUIntBE(entry.time, 0, 6)
-  value.write(entry.digest, 6, 'hex')
-  return [joinName(entry.kind, entry.sessionId), value]
+  return [joinName(entry.kind, entry.sessionId), entryValue(entry)]
 }
 
-const timeBytes = 6
-const never = 2 ** 48 - 1
-const sessionBytes = 16
+export function renewalFields(entry: RenewalEntry): Buffer[] {
+  return [Buffer.from(entry.sessionId, 'hex'), entryValue(entry)]
+}
+
+/** What was decided, as in `redis/decide-renewal.lua`. */
+export function partnerField(partner: string | null): Buffer {
+  return partner === null ? Buffer.from('-') : Buffer.from(partner, 'hex')
+}
+
+export function readPartner(field: Buffer): string | null {
+  return field.length === sessionBytes ? field.toString('hex') : null
+}
+
+/** Of one that asks, in `redis/pair.lua`. */
+export function pairFields({ sessionId, keepMs, kinds }: PairRequest): (string | number | Buffer)[] {
+  const names = kinds.map((kind) => joinName(kind, sessionId))
+  return [Buffer.from(sessionId, 'hex'), keepMs, names.length, ...names]
+}
+
+export type PairReply = [pairs: (number | Buffer)[], renewals: Buffer[]]
+
+export function readPairing([pairs, rows]: PairReply, kinds: PairRequest['kinds']): Pairing {
+  const pairing: Pairing = { target: null, source: null, renewals: [] }
+  for (let at = 0; at < pairs.length; at += 2) {
+    const partner = (pairs[at + 1] as Buffer).toString('hex')
+    if (kinds[Number(pairs[at])] === 'a') pairing.target = partner
+    else pairing.source = partner
+  }
+  for (let at = 0; at + 1 < rows.length; at += 2)
+    pairing.renewals.push(readRenewal(rows[at] as Buffer, rows[at + 1] as Buffer))
+  return pairing
+}
+
+/** Of one session, in `redis/close.lua`. */
+export function closeFields(request: CloseRequest): (string | number | Buffer)[] {
+  const { sessionId, remaining } = request
+  const groups = groupIds(request.countedIds)
+  return [
+    shortSession(sessionId),
+    request.lease,
+    request.arrivals,
+    request.closedThroughMs ?? '',
+    packTraces(request.earlier),
+    request.more ? 'now' : (remaining?.nextCheckMs ?? ''),
+    remaining?.state.firstMs ?? '',
+    remaining?.state.lastMs ?? '',
+    remaining?.state.flags ?? '',
+    groups.length,
+    ...groups.flatMap(({ head, lows }) => [head, lows]),
+  ]
+}
+
+function readRenewal(field: Buffer, value: Buffer): Renewal {
+  return {
+    sessionId: field.toString('hex'),
+    digest: value.toString('hex', timeBytes, undecidedBytes),
+    time: value.readUIntBE(0, timeBytes),
+    partner: value.length === undecidedBytes ? undefined : readPartner(value.subarray(undecidedBytes)),
+  }
+}
 
 /** Field and value of an attempt in `redis/add-joins.lua`. */
 export function attemptFields({ sessionId, tag, timeMs, answeredMs }: Attempt): Buffer[] {

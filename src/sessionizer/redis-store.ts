@@ -1,25 +1,29 @@
 /** Sessions in Redis: any number of nodes share them. Each method is one script call a shard. */
 import { performance } from 'node:perf_hooks'
 import type { LogEntry, Manifest } from '../record/events.ts'
-import {
-  factKey,
-  groupIds,
-  packSessions,
-  redirectFacts,
-  type SessionFacts,
-  sortEntries,
-} from './entry-batch.ts'
-import { packTraces, unpackTraces } from './event-trace.ts'
+import { factKey, packSessions, redirectFacts, type SessionFacts, sortEntries } from './entry-batch.ts'
 import { longSession, shortSession } from './fact-codec.ts'
-import { decidedMs } from './join-index.ts'
+import { decidedMs, undecidedMs } from './join-index.ts'
 import { createManifestCache } from './manifest-cache.ts'
 import { createRedisClaim } from './redis-claim.ts'
 import { connectRedis, type RedisConnectionOptions } from './redis-client.ts'
 import { createRedisKeys, shardCount } from './redis-keys.ts'
 import { createRedisMemory } from './redis-memory.ts'
-import { contextFields, joinName, readSession } from './redis-session.ts'
+import {
+  closeFields,
+  contextFields,
+  type PairReply,
+  pairFields,
+  partnerField,
+  readPairing,
+  readPartner,
+  readSession,
+  readTombstone,
+} from './redis-session.ts'
+import { maxCandidates } from './renewed-token.ts'
 import { earlyMs, mostFacts, nodeLifeMs, passEveryMs, passFacts, type SessionRules } from './schedule.ts'
-import type { LoadedSession, Pairing, SessionStore } from './store.ts'
+import { createShardCalls } from './shard-calls.ts'
+import type { CloseRequest, LoadedSession, Pairing, PairRequest, SessionStore } from './store.ts'
 
 export type RedisStoreOptions = RedisConnectionOptions & {
   /** Before every key. Default `waybill`. */
@@ -44,6 +48,10 @@ export type RedisStore = SessionStore & {
 
 /** Redirects of sessions that were joined never go further than this. */
 const maxHops = 4
+/** See `redis/pair.lua`. */
+const markByte = 0x6d
+/** In one command: it takes the server a few ms at most. */
+const mostSessions = 64
 
 export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const { sessions: rules, tombstoneMs } = options
@@ -111,6 +119,44 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as Manifest]))
   }
 
+  const pairing = createShardCalls<PairRequest, Pairing>({
+    mostCalls: mostSessions,
+    nameOf: ({ joinKey, limits }) => `${keys.shardOfJoin(joinKey)} ${limits.upToMs} ${limits.windowMs}`,
+    async run(requests) {
+      const limits = requests[0]?.limits
+      const reply = await run(
+        'pair',
+        requests.flatMap(({ joinKey }) => [
+          keys.undecided(joinKey),
+          keys.decided(joinKey),
+          keys.renewed(joinKey),
+        ]),
+        [
+          ...[limits?.upToMs ?? 0, limits?.windowMs ?? 0, decidedMs, undecidedMs],
+          ...requests.flatMap(pairFields),
+        ],
+      )
+      return (reply as PairReply[]).map((one, at) => readPairing(one, requests[at]?.kinds ?? []))
+    },
+  })
+
+  const closing = createShardCalls<CloseRequest, boolean>({
+    mostCalls: mostSessions,
+    nameOf: ({ sessionId, watermarkMs }) => `${keys.shardOfSession(sessionId)} ${watermarkMs}`,
+    async run(requests) {
+      const shard = keys.shardOfSession(requests[0]?.sessionId ?? '')
+      const done = await run(
+        'close',
+        [
+          ...[keys.due(shard), keys.leased(shard)],
+          ...requests.flatMap(({ sessionId }) => [keys.session(sessionId), keys.tombstone(sessionId)]),
+        ],
+        [requests[0]?.watermarkMs ?? 0, tombstoneMs, ...requests.flatMap(closeFields)],
+      )
+      return (done as number[]).map((one) => one === 1)
+    },
+  })
+
   return {
     ready,
     async ping() {
@@ -133,67 +179,49 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     claimDue: ({ watermarkMs, max }) => claimDue(watermarkMs, max),
 
     async load(sessionId): Promise<LoadedSession | null> {
-      const [fields, traces] = await Promise.all([
+      const [fields, [traces, redirect]] = await Promise.all([
         client.callBuffer('HGETALL', keys.session(sessionId)) as Promise<Buffer[]>,
-        client.hgetBuffer(keys.tombstone(sessionId), 'd'),
+        client.hmgetBuffer(keys.tombstone(sessionId), 'd', 'r'),
       ])
       if (fields.length === 0) return null
-      const earlier = unpackTraces(traces ?? Buffer.alloc(0))
-      return { sessionId, ...readSession(sessionId, fields, mostFacts), earlier }
+      return {
+        sessionId,
+        ...readSession(sessionId, fields, mostFacts),
+        ...readTombstone(traces, redirect),
+      }
     },
 
-    async pair({ joinKey, sessionId, kinds, limits }) {
-      const reply = await run(
-        'pair',
-        [keys.undecided(joinKey), keys.decided(joinKey)],
-        [limits.upToMs, limits.windowMs, decidedMs, ...kinds.map((kind) => joinName(kind, sessionId))],
-      )
-      const rows = reply as (number | Buffer)[]
-      const pairing: Pairing = { target: null, source: null }
-      for (let at = 0; at < rows.length; at += 2) {
-        const partner = (rows[at + 1] as Buffer).toString('hex')
-        if (kinds[Number(rows[at])] === 'a') pairing.target = partner
-        else pairing.source = partner
-      }
-      return pairing
+    pair: pairing,
+
+    async beginners(joinKey) {
+      const [open, decided] = await Promise.all([
+        client.hkeysBuffer(keys.undecided(joinKey)),
+        client.callBuffer('ZRANGE', keys.decided(joinKey), 0, -1) as Promise<Buffer[]>,
+      ])
+      const marks = decided.filter((name) => name[0] === markByte)
+      const sessions = new Set([...open, ...marks].map((name) => name.toString('hex', 1)))
+      return [...sessions].sort().slice(0, maxCandidates)
+    },
+
+    async decideRenewal({ joinKey, sessionId, partner }) {
+      const args = [Buffer.from(sessionId, 'hex'), partnerField(partner)]
+      const reply = (await run('decide-renewal', [keys.renewed(joinKey)], args)) as Buffer | null
+      return reply === null ? undefined : readPartner(reply)
     },
 
     async move({ from, to, facts }) {
       const stored = facts.map(({ fact }) => fact)
-      await addSessions(packSessions(stored, to))
       const shard = keys.shardOfSession(from)
-      await run(
-        'redirect',
-        [keys.due(shard), keys.leased(shard), keys.session(from), keys.tombstone(from)],
-        [shortSession(from), shortSession(to), tombstoneMs, ...stored.map(factKey)],
-      )
+      const names = [keys.due(shard), keys.leased(shard), keys.session(from), keys.tombstone(from)]
+      const redirect = (fields: readonly Buffer[]) =>
+        run('redirect', names, [shortSession(from), shortSession(to), tombstoneMs, ...fields])
+      // First where they go: were they only copied when this node dies, each of the two sessions would count them.
+      await redirect([])
+      await addSessions(packSessions(stored, to))
+      await redirect(stored.map(factKey))
     },
 
-    async closeSession(request) {
-      const { sessionId, remaining } = request
-      const shard = keys.shardOfSession(sessionId)
-      const groups = groupIds(request.countedIds)
-      const done = await run(
-        'close',
-        [keys.due(shard), keys.leased(shard), keys.session(sessionId), keys.tombstone(sessionId)],
-        [
-          shortSession(sessionId),
-          request.lease,
-          request.arrivals,
-          request.watermarkMs,
-          request.closedThroughMs ?? '',
-          tombstoneMs,
-          packTraces(request.earlier),
-          request.more ? 'now' : (remaining?.nextCheckMs ?? ''),
-          remaining?.state.firstMs ?? '',
-          remaining?.state.lastMs ?? '',
-          remaining?.state.flags ?? '',
-          groups.length,
-          ...groups.flatMap(({ head, lows }) => [head, lows]),
-        ],
-      )
-      return done === 1
-    },
+    closeSession: closing,
 
     async release({ sessionId, lease, nextCheckMs }) {
       const shard = keys.shardOfSession(sessionId)

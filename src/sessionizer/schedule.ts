@@ -39,9 +39,13 @@ export function flagsOf(fact: Fact): number {
 
 /** null for no facts. */
 export function stateOf(facts: Iterable<Fact>): SessionState | null {
-  let state: SessionState | null = null
-  for (const fact of facts) state = joinStates(state, factState(fact))
-  return state
+  let [firstMs, lastMs, all] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0]
+  for (const fact of facts) {
+    firstMs = Math.min(firstMs, fact.time)
+    lastMs = Math.max(lastMs, Math.round(endOf(fact)))
+    all |= flagsOf(fact)
+  }
+  return firstMs === Number.POSITIVE_INFINITY ? null : { firstMs, lastMs, flags: all }
 }
 
 export function factState(fact: Fact): SessionState {

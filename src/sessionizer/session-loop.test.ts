@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
+import { testSessionCrashes } from '../../test/support/session-crash-behaviour.ts'
 import { testSessionLoop } from '../../test/support/session-loop-behaviour.ts'
 import { type OpenStore, rules } from '../../test/support/session-store-behaviour.ts'
 import { testSessionStorm } from '../../test/support/session-storm-behaviour.ts'
@@ -13,4 +14,5 @@ const open: OpenStore = async (options) =>
   })
 
 testSessionLoop(open)
+testSessionCrashes(open)
 testSessionStorm(open)

@@ -67,7 +67,7 @@ const publishBatch = 512
 const upkeepEveryMs = 60_000
 
 export function createSessionLoop(options: SessionLoopOptions): SessionLoop {
-  const { store, log, node, sessions: rules, metrics = {}, intervalMs = 250, batch = 64 } = options
+  const { store, log, node, sessions: rules, metrics = {}, intervalMs = 250, batch = 256 } = options
   const backoff = options.backoffMs ?? { first: 500, longest: 30_000 }
   const steady = createSteadyClock(() => performance.now())
   const turns = createTurns()

@@ -84,7 +84,9 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     let wanted = [...roots, ...options.needsManifests(facts, graph)]
     for (let lookup = 0; lookup < maxLookups && wanted.length > 0; lookup++) {
       for (const digest of wanted) asked.add(digest)
-      for (const [digest, manifest] of await store.loadManifests(wanted)) graph.set(digest, manifest)
+      const found = await store.loadManifests(wanted)
+      if (found.size === 0) break
+      for (const [digest, manifest] of found) graph.set(digest, manifest)
       wanted = options.needsManifests(facts, graph).filter((digest) => !asked.has(digest))
     }
     return graph
@@ -95,7 +97,8 @@ export function createSessionWork(options: SessionWorkOptions): SessionWork {
     watermarkMs: number,
     settledMs: number,
   ): Promise<Gathered | null> {
-    const session = await joinSession(store, claimed, watermarkMs, rules)
+    const lookUpAll = (facts: readonly Fact[]) => lookUp(facts, [])
+    const session = await joinSession({ store, rules, lookUp: lookUpAll }, claimed, watermarkMs)
     if (session === null) return null
     const isLate = session.facts.some(({ late }) => late)
     const roots = isLate ? session.earlier.flatMap(({ digest }) => (digest === null ? [] : [digest])) : []

@@ -37,6 +37,11 @@ CREATE TABLE IF NOT EXISTS session_joined (
   PRIMARY KEY (key, kind, session)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS session_joined_expires ON session_joined (expires);
+CREATE TABLE IF NOT EXISTS session_renewed (
+  key TEXT NOT NULL, session TEXT NOT NULL, digest TEXT NOT NULL, time INTEGER NOT NULL, decided INTEGER NOT NULL,
+  partner TEXT, expires INTEGER NOT NULL, PRIMARY KEY (key, session)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_renewed_expires ON session_renewed (expires);
 CREATE TABLE IF NOT EXISTS session_manifest (
   digest TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -110,6 +115,22 @@ const statements = {
   joined: 'SELECT partner FROM session_joined WHERE key = ? AND kind = ? AND session = ?',
   putJoined:
     'INSERT OR REPLACE INTO session_joined (key, kind, session, partner, expires) VALUES (?, ?, ?, ?, ?)',
+  keepJoined: `UPDATE session_joined SET expires = ? WHERE key = ? AND kind = ? AND session = ? AND expires < ?`,
+  beginners: `SELECT session FROM session_joined WHERE key = ? AND kind = 'm'
+    UNION SELECT session FROM session_join WHERE key = ? ORDER BY session LIMIT ?`,
+  began:
+    "SELECT 1 AS one FROM session_join WHERE key = ? AND session = ? AND kind IN ('a', 'b', 'c') AND time <= ?",
+  renewal:
+    'SELECT session, digest, time, decided, partner FROM session_renewed WHERE key = ? AND session = ?',
+  countRenewals: 'SELECT count(*) AS count FROM session_renewed WHERE key = ?',
+  putRenewal: `INSERT INTO session_renewed (key, session, digest, time, decided, expires) VALUES (?, ?, ?, ?, 0, ?)
+    ON CONFLICT (key, session) DO UPDATE SET digest = excluded.digest, time = excluded.time
+    WHERE decided = 0 AND (excluded.time, excluded.digest) < (time, digest)`,
+  beginRenewal: 'DELETE FROM session_renewed WHERE key = ? AND session = ? AND decided = 0 AND time >= ?',
+  renewals: 'SELECT session, digest, time, decided, partner FROM session_renewed WHERE key = ? AND time <= ?',
+  decideRenewal: `UPDATE session_renewed SET decided = 1, partner = ? WHERE key = ? AND session = ? AND decided = 0`,
+  pruneRenewals: 'DELETE FROM session_renewed WHERE key = ? AND decided = ? AND time <= ?',
+  expireRenewals: 'DELETE FROM session_renewed WHERE expires <= ?',
   expireJoins: 'DELETE FROM session_join WHERE expires <= ?',
   expireJoined: 'DELETE FROM session_joined WHERE expires <= ?',
   manifest: 'SELECT value FROM session_manifest WHERE digest = ? AND expires > ?',

@@ -6,12 +6,11 @@ import type { LogEntry, Manifest } from '../record/events.ts'
 import { createCallGroup } from './call-group.ts'
 import { factKey, packSessions, sortEntries } from './entry-batch.ts'
 import { packTraces, unpackTraces } from './event-trace.ts'
-import { decidedMs, undecidedMs } from './join-index.ts'
 import { createManifestCache } from './manifest-cache.ts'
 import { claimFacts, mostFacts, nodeLifeMs, type SessionRules } from './schedule.ts'
 import { addCounted } from './sqlite-counted.ts'
 import { addFacts, deleteSession, readFacts, readMeta, writeMeta } from './sqlite-facts.ts'
-import { addJoins, pairSession } from './sqlite-joins.ts'
+import { addJoins, decideRenewal, findBeginners, pairSession } from './sqlite-joins.ts'
 import { createSqliteMemory } from './sqlite-memory.ts'
 import { bytesOf, countOf, numberOf, openSessionTables, type SessionSql, textOf } from './sqlite-schema.ts'
 import type {
@@ -76,18 +75,22 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       sql.run('deleteTombstone', textOf(row, 'session'))
       sql.run('deleteCounted', textOf(row, 'session'))
     }
-    for (const name of ['expireJoins', 'expireJoined', 'expireManifests'] as const) sql.run(name, now)
+    for (const name of ['expireJoins', 'expireJoined', 'expireRenewals', 'expireManifests'] as const)
+      sql.run(name, now)
     memory.sweepExpired(now)
   }
 
   function loadSession(sessionId: string): LoadedSession | null {
     const meta = readMeta(sql, sessionId)
     if (meta === null) return null
+    const tombstone = sql.get('tombstone', sessionId)
     return {
       sessionId,
       ...readFacts(sql, sessionId, meta, mostFacts),
       arrivals: meta.arrivals,
-      earlier: unpackTraces(Buffer.from(bytesOf(sql.get('tombstone', sessionId), 'traces'))),
+      earlier: unpackTraces(Buffer.from(bytesOf(tombstone, 'traces'))),
+      // Facts move in one transaction; none that came during it is left behind.
+      redirect: textOf(tombstone, 'redirect'),
     }
   }
 
@@ -153,9 +156,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     for (const manifest of batch.manifests) {
       sql.run('putManifest', manifest.digest, JSON.stringify(manifest), now + manifestMs)
     }
-    for (const { joinKey, entries, attempts } of batch.joins) {
-      addJoins(sql, joinKey, entries, now + undecidedMs)
-      memory.noteAttempts(joinKey, attempts, now)
+    for (const join of batch.joins) {
+      addJoins(sql, join, now)
+      memory.noteAttempts(join.joinKey, join.attempts, now)
     }
     memory.noteTags(batch.tags, now)
     addFacts(sql, batch.sessions, rules)
@@ -169,7 +172,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     sql.transaction(() => requests.map(closeClaim)),
   )
   const pairing = createCallGroup(mostSessions, (requests: readonly PairRequest[]) =>
-    sql.transaction(() => requests.map((request) => pairSession(sql, request, nowMs() + decidedMs))),
+    sql.transaction(() => requests.map((request) => pairSession(sql, request, nowMs()))),
   )
   const moving = createCallGroup(mostSessions, (requests: readonly MoveRequest[]) =>
     sql.transaction(() => requests.map(moveFacts)),
@@ -184,6 +187,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     load: async (sessionId) => loadSession(sessionId),
 
     pair: pairing.call,
+    beginners: async (joinKey) => findBeginners(sql, joinKey),
+    decideRenewal: async (decision) => sql.transaction(() => decideRenewal(sql, decision)),
     move: moving.call,
     closeSession: closing.call,
 

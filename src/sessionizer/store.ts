@@ -8,6 +8,7 @@ import type { EventTrace } from './event-trace.ts'
 import type { JoinEntry, JoinLimits } from './join-index.ts'
 import type { Attempt } from './memory/attempt-history.ts'
 import type { TagSighting } from './memory/tag-history.ts'
+import type { Renewal } from './renewed-token.ts'
 import type { SessionState } from './schedule.ts'
 import type { Fact, Graph } from './types.ts'
 
@@ -38,6 +39,8 @@ export type LoadedSession = {
   arrivals: number
   /** Events that earlier closes of this session gave, as far as they still matter; newest last. */
   earlier: EventTrace[]
+  /** What is still here was to be moved to that session: `move` was cut short. */
+  redirect: string | null
 }
 
 /** `lease` proves the claim; it is void once another node has claimed the session. */
@@ -67,12 +70,19 @@ export type PairRequest = {
   /** What the session has in the index. */
   kinds: readonly JoinEntry['kind'][]
   limits: JoinLimits
+  /** Until then another session may go on with what this one began. */
+  keepMs: number
 }
 
 export type MoveRequest = { from: string; to: string; facts: readonly StoredFact[] }
 
-/** `target`: this session's HEADs belong to that session. `source`: that session's HEADs belong to this one. */
-export type Pairing = { target: string | null; source: string | null }
+/**
+ * `target`: this session's HEADs belong to that session. `source`: that session's HEADs belong to this one. `renewals`:
+ * of the client and repository, up to the limit, whatever session asks.
+ */
+export type Pairing = { target: string | null; source: string | null; renewals: Renewal[] }
+
+export type RenewalDecision = { joinKey: string; sessionId: string; partner: string | null }
 
 /** What is known beyond one session (docs/sessions.md, Across sessions). Tags and attempts come with the facts. */
 export type SessionMemory = {
@@ -96,7 +106,14 @@ export type SessionClosing = SessionMemory & {
   load(sessionId: string): Promise<LoadedSession | null>
   /** Decides, once and for good, which HEADs and GETs of two tokens are one pull. */
   pair(request: PairRequest): Promise<Pairing>
-  /** Adds the facts to `to`, then takes them out of `from`, which from now on redirects there. Idempotent. */
+  /** Sessions that asked for a manifest lately, or keep on with what they asked for. */
+  beginners(joinKey: string): Promise<string[]>
+  /** Once and for good: returns what was decided first; undefined: the session is not known to be renewed. */
+  decideRenewal(decision: RenewalDecision): Promise<string | null | undefined>
+  /**
+   * From now on `from` redirects to `to`; adds the facts to `to`, then takes them out of `from`. Idempotent; cut short,
+   * `load` and `claimDue` say so.
+   */
   move(request: MoveRequest): Promise<void>
   /** false: the lease was lost, nothing was changed. */
   closeSession(request: CloseRequest): Promise<boolean>

@@ -1,13 +1,12 @@
 /** The task of the pool: a range of a ring becomes request events, and they become safe in the log. */
-import { decodeRecord, recordId } from '../record/decode.ts'
+import { createRecordSecrets, decodeRecord, recordId } from '../record/decode.ts'
 import type { LogEntry } from '../record/events.ts'
 import type { WaybillRecord } from '../record/record.ts'
 import { forEachFrame } from '../ring/reader.ts'
-import { findClient } from './client-steps.ts'
+import { type ClientMemory, createClientMemory } from './client-memory.ts'
 import { createDraft, type EnrichmentServices, type EventDraft, type Step } from './enrichment-steps.ts'
 import { createEventLines } from './event-line.ts'
 import { type TransientCode, transientCodeOf } from './failures.ts'
-import { createKeyTable } from './key-table.ts'
 import { createLineBuffer } from './line-buffer.ts'
 import { createSessionFinder } from './session-id.ts'
 
@@ -25,6 +24,8 @@ export type BatchResult = {
 export type BatchTaskOptions = {
   steps: readonly Step[]
   services: EnrichmentServices
+  /** What was found out about clients before, with the same services; one of its own if none is given. */
+  clients?: ClientMemory
   /** 16 hex digits of this start of the process: the first part of every record id. */
   boot: string
   /**
@@ -48,16 +49,20 @@ function hasFiniteNumbers(event: EventDraft): boolean {
  * A step that throws fails the whole batch, before anything is appended: the dispatcher then finds the record.
  * Run again after a failure that came later, it makes the same entries under the same ids.
  */
-export function createBatchTask({ steps, services, boot, append, now = Date.now }: BatchTaskOptions) {
-  const clients = createKeyTable(maxRecords, (address, userAgent) =>
-    findClient(address, userAgent, nowMs, services),
-  )
+export function createBatchTask(options: BatchTaskOptions) {
+  const {
+    steps,
+    services,
+    clients = createClientMemory({ services }),
+    boot,
+    append,
+    now = Date.now,
+  } = options
   const sessions = createSessionFinder(maxRecords)
   const found = { client: clients.find, session: sessions.find }
   const eventLines = createEventLines()
   const lines = createLineBuffer()
-  /** Of the batch that is being enriched. */
-  let nowMs = 0
+  const secrets = createRecordSecrets()
 
   function enrich(record: WaybillRecord, ring: number): EventDraft {
     const event = createDraft(recordId(boot, ring, record.sequence), record, services.node)
@@ -73,13 +78,13 @@ export function createBatchTask({ steps, services, boot, append, now = Date.now 
   }
 
   return async function run({ ring, sab, from, to }: BatchTask): Promise<BatchResult> {
-    nowMs = now()
+    clients.begin(now())
     const entries: LogEntry[] = []
     let oldestMs = Number.POSITIVE_INFINITY
     lines.clear()
     try {
       forEachFrame(sab, from, to, (bytes, _view, offset) => {
-        const record = decodeRecord(bytes, offset)
+        const record = decodeRecord(bytes, offset, secrets)
         oldestMs = Math.min(oldestMs, record.startMs)
         const event = enrich(record, ring)
         if (hasFiniteNumbers(event)) {
@@ -93,11 +98,12 @@ export function createBatchTask({ steps, services, boot, append, now = Date.now 
         }
       })
     } finally {
-      // No address outlives its batch, and no copy of a key.
-      clients.clear()
+      // No nonce outlives its batch, no copy of a key, and no address of a record that could not be read.
+      secrets.address.fill(0)
+      secrets.nonce.fill(0)
+      clients.end()
       sessions.clear()
       eventLines.clear()
-      services.pseudonymize.forget()
     }
     if (entries.length === 0) return { retryLater: null }
     try {

@@ -2,14 +2,8 @@
  * What kind of network an address is in, and which company is behind it: rules in a fixed order, so that the
  * answer can be explained. A company is named only where nothing says that it merely sells access or machines.
  */
-import {
-  knownCompanies,
-  knownNetworks,
-  looksLikeCompany,
-  type NetworkType,
-  normaliseName,
-  typeOfName,
-} from '../geo/networks.ts'
+import { isPlainlyCompany, looksLikeCompany, normaliseName, typeOfName } from '../geo/network-names.ts'
+import { knownCompanies, knownNetworks, type NetworkType } from '../geo/networks.ts'
 import type { Company, Network } from '../record/events.ts'
 import type { NetworkFacts } from './geo-fields.ts'
 
@@ -75,16 +69,25 @@ function userOf(facts: NetworkFacts, said: NetworkType | null): Company {
   const { organization, isp, owner } = facts
   if (organization === null) return null
   const name = normaliseName(organization)
-  const isProvider = [isp, owner].some((other) => other !== null && normaliseName(other) === name)
-  if (isProvider && said !== 'business') return null
-  const kind = typeOfName(name)
-  if (kind !== null && kind !== 'business' && said !== 'business') return null
-  const domain = cleanDomain(facts.organizationDomain)
-  const found = { name, domain, source: 'database' }
+  const found = { name, domain: cleanDomain(facts.organizationDomain), source: 'database' }
   if (said === 'business') return { ...found, confidence: 'high' }
+  const kind = typeOfName(name)
+  if (kind !== null && kind !== 'business') return null
+  const providers = [isp, owner].filter((other) => other !== null)
+  // Whom nobody connects may be who connects the others.
+  if (providers.length === 0) return isPlainlyCompany(organization) ? { ...found, confidence: 'low' } : null
+  if (providers.some((provider) => firstWord(provider) === firstWord(organization))) return null
   if (looksLikeCompany(organization)) return { ...found, confidence: 'medium' }
-  return /^[A-Z][A-Za-z0-9&-]{2,}$/.test(name) ? { ...found, confidence: 'low' } : null
+  return isOneWord.test(name) && !providerPart.test(name) ? { ...found, confidence: 'low' } : null
 }
+
+const firstWord = (text: string): string => /^[^\s,.-]*/.exec(normaliseName(text).toLowerCase())![0]
+
+/** Of several words and without a legal form it may be the name of a person. */
+const isOneWord = /^[A-Z][A-Za-z0-9&-]{2,}$/
+
+/** In one word those of which carriers' names are made are no words by themselves. */
+const providerPart = /net|dsl|broad|mobil|inter|link|host|tel|com$|cel$|line|serv|isp|data|web|wifi|nap$/i
 
 function typeSaidBy(facts: NetworkFacts): NetworkType | null {
   const said = userTypes[facts.userType ?? '']
@@ -93,20 +96,34 @@ function typeSaidBy(facts: NetworkFacts): NetworkType | null {
   return facts.isMobile ? 'mobile' : null
 }
 
+/** As a whole word: Rochester is not Roche. */
+function startsWith(name: string, start: string): boolean {
+  return name.startsWith(start) && (start.endsWith(' ') || !/^[\p{L}\p{N}]/u.test(name.slice(start.length)))
+}
+
 /** The company that an autonomous system of its own belongs to. */
-function ownerOf({ asn, owner, ownerDomain, isLarge }: NetworkFacts): Company {
+function ownerOf({ asn, owner, ownerDomain, ownerType, isLarge }: NetworkFacts): Company {
   const known = knownNetworks.get(asn ?? 0)
   if (known !== undefined) {
     const { name, domain, type } = known
     return type === 'business' ? { name, domain, confidence: 'high', source: 'table' } : null
   }
   if (owner === null) return null
-  const plain = `${normaliseName(owner).toLowerCase()} `
-  const company = knownCompanies.find(
-    ({ start }) => plain.startsWith(start) || owner.toLowerCase().startsWith(start),
-  )
+  const names = [`${normaliseName(owner)} `, owner].map((name) => name.toLowerCase())
+  const company = knownCompanies.find(({ start }) => names.some((name) => startsWith(name, start)))
   if (company) return { name: company.name, domain: company.domain, confidence: 'medium', source: 'name' }
-  if (isLarge || !looksLikeCompany(owner)) return null
+  if (isLarge) return null
+  if (ownerType === 'business') {
+    const kind = typeOfName(normaliseName(owner))
+    if (kind !== null && kind !== 'business') return null
+    return {
+      name: normaliseName(owner),
+      domain: cleanDomain(ownerDomain),
+      confidence: 'medium',
+      source: 'database',
+    }
+  }
+  if (!isPlainlyCompany(owner)) return null
   return { name: normaliseName(owner), domain: cleanDomain(ownerDomain), confidence: 'low', source: 'asn' }
 }
 
@@ -128,8 +145,10 @@ function judge({ isSpecial, facts, cloud, override }: NetworkEvidence): Judgemen
   const said = typeSaidBy(facts)
   const user = said === null || said === 'business' ? userOf(facts, said) : null
   if (user !== null) return { type: 'business', company: user }
-  if (said === 'business') return { type: said, company: ownerOf(facts) }
-  if (said !== null) return { type: said, company: null }
+  // What owns a network may connect others: it counts after what is said of these.
+  const told = said ?? userTypes[facts.ownerType ?? ''] ?? null
+  if (told === 'business') return { type: told, company: ownerOf(facts) }
+  if (told !== null) return { type: told, company: null }
   const line = connectionTypes[facts.connectionType ?? ''] ?? null
   // How somebody is connected says more than the name of who connects them, and less than that it is a school.
   if (line !== null && (known === null || known === 'isp' || known === 'mobile'))
@@ -138,8 +157,9 @@ function judge({ isSpecial, facts, cloud, override }: NetworkEvidence): Judgemen
   // 5. to 8.: the name, the size, and what is left.
   if (facts.owner === null) return { type: null, company: null }
   const company = ownerOf(facts)
-  if (company !== null && company.source === 'name') return { type: 'business', company }
   const named = typeOfName(normaliseName(facts.owner))
+  // A known company may sell communications; what teaches is named after one.
+  if (company?.source === 'name' && named !== 'education') return { type: 'business', company }
   if (named !== null && named !== 'business') return { type: named, company: null }
   if (facts.isLarge) return { type: 'isp', company: null }
   return { type: 'business', company }
@@ -170,6 +190,7 @@ const noFacts: NetworkFacts = {
   organizationDomain: null,
   isp: null,
   userType: null,
+  ownerType: null,
   connectionType: null,
   isMobile: false,
   isHosting: false,
@@ -187,6 +208,7 @@ export function mergeFacts(all: readonly NetworkFacts[]): NetworkFacts {
     merged.organizationDomain ??= facts.organizationDomain
     merged.isp ??= facts.isp
     merged.userType ??= facts.userType
+    merged.ownerType ??= facts.ownerType
     merged.connectionType ??= facts.connectionType
     merged.isMobile ||= facts.isMobile
     merged.isHosting ||= facts.isHosting

@@ -1,6 +1,6 @@
 /**
- * The steps that say who asks: place, network, company, tool, pseudonyms. They run once a batch for each client
- * (address and User-Agent), in order, and each fills the fields it is named for.
+ * The steps that say who asks: place, network, company, tool, pseudonyms. They run once for each client (address and
+ * User-Agent) that is not remembered, in order, and each fills the fields it is named for.
  */
 import type { Client, Company, Geo, Network, Privacy, RequestEvent } from '../record/events.ts'
 import { automationOf } from './automation.ts'
@@ -22,7 +22,7 @@ export type ClientServices = {
   pseudonymize: Pseudonymizer
 }
 
-/** What all events of the client in one batch share; never its address. */
+/** What all events of the client share for as long as it is remembered; never its address. */
 export type ClientFindings = {
   client: Client
   geo: Geo

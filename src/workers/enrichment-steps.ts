@@ -17,9 +17,9 @@ export type EnrichmentServices = ClientServices & {
   node: string
 }
 
-/** What the batch has found out already, of clients and sessions. */
+/** What was found out already, of clients and of the batch's sessions. */
 export type BatchFindings = {
-  /** By the record's address and User-Agent: `findClient`, once for each. */
+  /** By the record's address and User-Agent: what `findClient` says or said. */
   client(address: Uint8Array, userAgent: string): ClientFindings
   /** `sessionOf`, once for each session. */
   session: typeof sessionOf

@@ -4,7 +4,8 @@
  *
  * Shapes: MaxMind and DB-IP (`country.iso_code`, `subdivisions[0]`, `city.names.en`, `traits`), flat
  * (`country_code`, `state1`, `city`), IPinfo (`country_code`, or `country` as a code; `region`, `city`,
- * `asn: "AS64500"`, `as_name`, `name`, `domain`, `type`).
+ * `asn: "AS64500"`, `as_name`, `name`, `domain`, `type`; in its files of networks `name`, `domain` and `type` are those
+ * of the network's owner, and in those of companies `as_name`, `as_domain` and `as_type`).
  */
 
 const maxTextLength = 256
@@ -48,8 +49,9 @@ export function regionOf(record: unknown, country: string | null): string | null
 
 export function cityOf(record: unknown): string | null {
   const city = field(record, 'city')
-  // DB-IP puts the district in parentheses: finer than a city, so it goes.
-  return text(field(field(city, 'names'), 'en')) ?? text(text(city)?.replace(/ ?\(.*\)$/, ''))
+  const name = text(field(field(city, 'names'), 'en')) ?? text(city)
+  // DB-IP puts the district in parentheses, in its nested files too: finer than a city, so it goes.
+  return text(name?.replace(/ ?\(.*\)$/, ''))
 }
 
 /** What one record tells of a network and of who is behind it; a file tells some of it. */
@@ -62,8 +64,10 @@ export type NetworkFacts = {
   organization: string | null
   organizationDomain: string | null
   isp: string | null
-  /** As the file says it: MaxMind's `user_type`, IPinfo's `type`. */
+  /** As the file says it: MaxMind's `user_type`, IPinfo's `type`; of who uses the addresses. */
   userType: string | null
+  /** The same of whom the autonomous system is registered to. */
+  ownerType: string | null
   connectionType: string | null
   isMobile: boolean
   isHosting: boolean
@@ -95,17 +99,21 @@ const anonymizers = ['is_hosting_provider', 'is_anonymous_vpn', 'is_public_proxy
 
 export function networkFactsOf(record: unknown): NetworkFacts {
   const domain = text(field(record, 'domain'))
-  // A file of companies has their name beside the domain; MaxMind's `domain` is that of the reverse names.
-  const company = text(field(record, 'name'))
+  // IPinfo's files of networks; a file of companies has a number too, and always the name that goes with it.
+  const isOfOwner = typeof field(record, 'asn') === 'string' && field(record, 'as_name') === undefined
+  const named = text(field(record, 'name'))
+  const type = text(field(record, 'type'))
+  const company = isOfOwner ? null : named
   return {
     asn: networkNumberOf(record),
-    owner: networkOrganizationOf(record),
-    ownerDomain: text(field(record, 'as_domain')),
+    owner: networkOrganizationOf(record) ?? (isOfOwner ? named : null),
+    ownerDomain: text(field(record, 'as_domain')) ?? (isOfOwner ? domain : null),
     organization: text(trait(record, 'organization')) ?? company,
+    // A file of companies has their name beside the domain; MaxMind's `domain` is that of the reverse names.
     organizationDomain: company === null ? null : domain,
     isp: text(trait(record, 'isp')),
-    userType:
-      text(trait(record, 'user_type')) ?? text(field(record, 'type')) ?? text(field(record, 'as_type')),
+    userType: text(trait(record, 'user_type')) ?? (isOfOwner ? null : type),
+    ownerType: text(field(record, 'as_type')) ?? (isOfOwner ? type : null),
     connectionType: text(trait(record, 'connection_type')),
     isMobile: text(trait(record, 'mobile_country_code')) !== null,
     isHosting: anonymizers.some((name) => trait(record, name) === true),

@@ -100,7 +100,7 @@ test('overrides are read anew when they change; a mistake keeps those in use and
   const { store, changes } = await start([{ role: 'overrides', path, isConfigured: true }])
   writeFileSync(path, '192.0.2.0/24,Example\n192.0.2.0/33,Other\n')
   await expect.poll(() => store.report().overrides?.state).toBe('kept')
-  expect(store.report().overrides?.why).toMatch(/^line 2: "192.0.2.0\/33": expected a range/)
+  expect(store.report().overrides?.why).toMatch(/^line 2, column 1: "192.0.2.0\/33": expected a range/)
   expect(changes).toEqual([])
   writeFileSync(path, '192.0.2.0/24,Another\n')
   await expect.poll(() => changes).toHaveLength(1)

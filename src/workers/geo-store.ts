@@ -83,7 +83,7 @@ export async function createGeoStore(options: {
 
   function warnOfAge(source: Watched): void {
     const database = databases[source.role]
-    // Overrides and ranges of clouds are as old as they are: who keeps them knows.
+    // Overrides are as old as they are: who keeps them knows.
     if (!isStale(database) || source.role === 'overrides' || now() - source.warnedMs < dayMs) return
     source.warnedMs = now()
     const days = Math.floor((now() - database!.buildEpoch!) / dayMs)

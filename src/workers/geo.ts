@@ -44,6 +44,42 @@ function remember<Value>(make: (key: number, address: Uint8Array) => Value) {
   }
 }
 
+/** A name in the upper bits, and below them what a finder found: 32 bits hold the largest number of a record. */
+const nameUnit = 2 ** 32
+
+/**
+ * The same for what several finders say together: each thing found leads from a name to the next one, the last of
+ * them is remembered.
+ */
+function rememberAll<Value>(finders: readonly Finder[], make: (address: Uint8Array) => Value) {
+  const names = new Map<number, number>()
+  let values: Value[] = []
+
+  function nameOf(address: Uint8Array): number {
+    let name = 0
+    for (const { find } of finders) {
+      const key = name * nameUnit + find(address)
+      const known = names.get(key)
+      name = known ?? names.size + 1
+      if (known === undefined) names.set(key, name)
+    }
+    return name
+  }
+
+  return (address: Uint8Array): Value => {
+    if (names.size >= maxCachedRecords) {
+      names.clear()
+      values = []
+    }
+    const name = nameOf(address)
+    const known = values[name]
+    if (known !== undefined) return known
+    const value = make(address)
+    values[name] = value
+    return value
+  }
+}
+
 function createRecordCache() {
   const records = new Map<string | number, unknown>()
   return {
@@ -88,15 +124,34 @@ function createRecordFinder({ sab, ipVersion }: GeoDatabase): Finder {
   const reader = new Reader<Response>(bytes, { cache: createRecordCache() })
   const { nodeCount, recordSize, ipVersion: inFile } = reader.metadata
   const findNumber = createTreeFinder(bytes, { nodeCount, recordSize, ipVersion: inFile })
+  const base = new Uint8Array(new ArrayBuffer(16))
+
+  /** The first address of the same record: readers take text, which would stay in the heap for a while. */
+  function baseOf(address: Uint8Array): Uint8Array {
+    base.set(address)
+    const number = findNumber(address)
+    for (let bit = 127; bit >= (isMappedIpv4(address) ? 96 : 0); bit--) {
+      const place = bit >> 3
+      const before = base[place]!
+      base[place] = before & ~(0x80 >> (bit & 7))
+      if (findNumber(base) === number) continue
+      base[place] = before
+      break
+    }
+    return base
+  }
+
   return {
     find: (address) => (ipVersion === 4 && !isMappedIpv4(address) ? 0 : findNumber(address)),
     read(address) {
       try {
-        return reader.get(formatAddress(address))
+        return reader.get(formatAddress(baseOf(address)))
       } catch {
         // What was thrown can hold anything of a damaged file; it is counted and forgotten.
         failures++
         return null
+      } finally {
+        base.fill(0)
       }
     },
     table: null,
@@ -151,12 +206,10 @@ export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): Geo
     )
     return (key: number, address: Uint8Array) => (key === 0 ? noFacts : known(key, address))
   }
-  const sources = [
-    { finder: networks, facts: factsOf(networks) },
-    { finder: companies, facts: factsOf(companies) },
-    // An Enterprise file, or IPinfo Lite.
-    ...(knowsNetworks(databases.city) ? [{ finder: places, facts: factsOf(places) }] : []),
-  ]
+  // A file of places may know networks: an Enterprise file, or IPinfo Lite.
+  const sources = [networks, companies, ...(knowsNetworks(databases.city) ? [places] : [])]
+    .filter((finder) => finder !== nowhere)
+    .map((finder) => ({ finder, facts: factsOf(finder) }))
   const cloudOf = remember((row) => {
     const [provider = '', region = '', use = ''] = clouds.table?.row(row) ?? []
     return { provider, region, use }
@@ -167,23 +220,29 @@ export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): Geo
   })
   const nowhereAtAll: Geo = Object.freeze({ country: null, region: null, city: null })
 
-  const findings = new Map<number | string, NetworkFinding>()
-  const isPlain = sources.length === 1 && clouds === nowhere && overrides === nowhere
   const special = classifyNetwork({ isSpecial: true, facts: noFacts, cloud: null, override: null })
+  const specialOf = remember((override, address) =>
+    classifyNetwork({
+      isSpecial: true,
+      facts: noFacts,
+      cloud: null,
+      override: overrideOf(override, address),
+    }),
+  )
 
-  type Keys = { isSpecial: boolean; override: number; keys: readonly number[]; cloud: number }
-
-  function classify(name: number | string, address: Uint8Array, { isSpecial, override, keys, cloud }: Keys) {
-    const finding = classifyNetwork({
-      isSpecial,
-      facts: mergeFacts(keys.map((key, place) => sources[place]!.facts(key, address))),
+  function classify(address: Uint8Array): NetworkFinding {
+    const cloud = clouds.find(address)
+    const override = overrides.find(address)
+    return classifyNetwork({
+      isSpecial: false,
+      facts: mergeFacts(sources.map(({ finder, facts }) => facts(finder.find(address), address))),
       cloud: cloud === 0 ? null : cloudOf(cloud, address),
       override: override === 0 ? null : overrideOf(override, address),
     })
-    if (findings.size >= maxCachedRecords) findings.clear()
-    findings.set(name, finding)
-    return finding
   }
+
+  const finders = [overrides, clouds, ...sources.map(({ finder }) => finder)].filter((one) => one !== nowhere)
+  const findingOf = rememberAll(finders, classify)
 
   return {
     geo(address) {
@@ -192,18 +251,9 @@ export function createGeoLookup({ detail, ...databases }: GeoLookupOptions): Geo
       return key === 0 ? nowhereAtAll : placeOf(key, address)
     },
     network(address) {
+      if (!isSpecialUse(address)) return findingOf(address)
       const override = overrides.find(address)
-      const isSpecial = isSpecialUse(address)
-      if (isSpecial && override === 0) return special
-      if (isPlain) {
-        const key = networks.find(address)
-        return findings.get(key) ?? classify(key, address, { isSpecial, override, keys: [key], cloud: 0 })
-      }
-      const keys = isSpecial ? [] : sources.map(({ finder }) => finder.find(address))
-      const cloud = isSpecial ? 0 : clouds.find(address)
-      // What all files say together, named by their numbers.
-      const name = `${isSpecial}/${override}/${cloud}/${keys.join('/')}`
-      return findings.get(name) ?? classify(name, address, { isSpecial, override, keys, cloud })
+      return override === 0 ? special : specialOf(override, address)
     },
     data: { city_built_at: timeOf(databases.city), asn_built_at: timeOf(databases.asn) },
     failures: () => ({ city: places.failures(), asn: networks.failures(), company: companies.failures() }),

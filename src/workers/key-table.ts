@@ -1,6 +1,6 @@
 /**
- * What a batch has found out about addresses and nonces, by their 16 bytes and a text that goes with them: for as
- * long as the batch runs, and in memory that is zeroed after it, which no string key would be.
+ * What a batch has found out about nonces, by their 16 bytes and a text that goes with them: for as long as the batch
+ * runs, and in memory that is zeroed after it, which no string key would be.
  */
 
 export type KeyTable<Value> = {
@@ -23,7 +23,8 @@ export function createKeyTable<Value extends object>(
   const words = new Int32Array(slots * keyWords)
   const texts: string[] = new Array(slots).fill('')
   const values: (Value | null)[] = new Array(slots).fill(null)
-  const key = new Int32Array(keyWords)
+  // Not `new Int32Array(keyWords)`: so few bytes lie in the heap, where the collector leaves copies of them.
+  const key = new Int32Array(new ArrayBuffer(keyWords * wordBytes))
   let size = 0
 
   function read(bytes: Uint8Array): number {

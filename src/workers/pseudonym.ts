@@ -46,6 +46,11 @@ export type Pseudonymizer = {
    * the time of enrichment.
    */
   (address: Uint8Array, family: string, timeMs: number): Pseudonyms
+  /**
+   * What decides about the pseudonyms of that time: the same object as long as each client whose epoch is this one's
+   * keeps them. null shortly before the turn, when each batch has to say who was seen.
+   */
+  periodOf(timeMs: number): { readonly epoch: string } | null
   /** Zeroes its copy of the key; to be called after each batch, so that the key lives no longer than the keyring. */
   forget(): void
 }
@@ -130,5 +135,9 @@ export function createPseudonymizer(keys: PseudonymKeys, carry: KeyCarry | null 
     }
   }
 
-  return Object.assign(pseudonymize, { forget })
+  function periodOf(timeMs: number): NamedKey | null {
+    return carry !== null && keys.epochEndsInMs(timeMs) <= carry.idleMs ? null : keys.keyFor(timeMs)
+  }
+
+  return Object.assign(pseudonymize, { periodOf, forget })
 }

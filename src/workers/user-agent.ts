@@ -3,6 +3,8 @@ import type { Automation } from '../record/events.ts'
 import { unknownAgent, userAgentRules } from './user-agent-rules.ts'
 
 export type Agent = {
+  /** Another for each User-Agent, for as long as the parser remembers it. */
+  number: number
   /** Name of the tool, null when no rule knows it. */
   tool: string | null
   /** The same for all User-Agents of one tool; never null, part of the client's pseudonym. */
@@ -39,7 +41,7 @@ function cleanName(text: string | undefined): string | null {
   return name !== undefined && /^[a-z0-9._-]{1,32}$/.test(name) ? name : null
 }
 
-function parse(userAgent: string): Agent {
+function parse(userAgent: string): Omit<Agent, 'number'> {
   for (const { pattern, tool, family, automation, via } of userAgentRules) {
     const match = pattern.exec(userAgent)
     if (match === null) continue
@@ -60,25 +62,23 @@ function parse(userAgent: string): Agent {
 
 /** Returns a parser that remembers what it saw last; its answers are shared and frozen. */
 export function createUserAgentParser(maxEntries: number = maxCachedAgents): (userAgent: string) => Agent {
-  const known = new Map<string, Agent>()
+  // Two halves: the younger one takes what is asked for, and becomes the older one when it is full.
+  let young = new Map<string, Agent>()
+  let old = young
   // Requests of one client come together.
   let lastUserAgent: string | null = null
   let lastAgent: Agent
+  let nextNumber = 0
 
   function find(userAgent: string): Agent {
-    const cached = known.get(userAgent)
-    if (cached !== undefined) {
-      // A Map keeps the order of insertion: moved to its end, the first entry is the least recently used.
-      known.delete(userAgent)
-      known.set(userAgent, cached)
-      return cached
+    const known = young.get(userAgent)
+    if (known !== undefined) return known
+    const agent = old.get(userAgent) ?? Object.freeze({ number: nextNumber++, ...parse(userAgent) })
+    if (young.size >= maxEntries / 2) {
+      old = young
+      young = new Map()
     }
-    const agent = Object.freeze(parse(userAgent))
-    if (known.size >= maxEntries) {
-      const oldest = known.keys().next()
-      if (!oldest.done) known.delete(oldest.value)
-    }
-    known.set(userAgent, agent)
+    young.set(userAgent, agent)
     return agent
   }
 

@@ -16,6 +16,8 @@ export type Client = {
   name: ClientName
   /** Major and minor. */
   version: string
+  /** All of its version, as it says it of itself. */
+  release: string
   pull(reference: string): Promise<Result>
   /**
    * SHA-256 of each file that the client has of images (of all, or of this one), layers compressed or not as
@@ -36,7 +38,7 @@ export type ClientsOptions = {
   proxy?: string
 }
 
-type Start = (options: ClientsOptions) => Promise<Omit<Client, 'name' | 'version'>>
+type Start = (options: ClientsOptions) => Promise<Omit<Client, 'name' | 'version' | 'release'>>
 
 export async function startClient(name: ClientName, options: ClientsOptions): Promise<Client> {
   const commands = { docker: ['dockerd', '--version'], containerd: ['containerd', '--version'] } as const
@@ -44,8 +46,8 @@ export async function startClient(name: ClientName, options: ClientsOptions): Pr
   // Debian's package, as `startDockerEngine` takes it.
   const debian = existsSync(`/usr/sbin/${command}`) ? `/usr/sbin/${command}` : command
   const { stdout } = await run(debian, [flag])
-  const version = /\b(\d+\.\d+)\.\d+/.exec(stdout)?.[1] ?? 'unknown'
-  return { name, version, ...(await starts[name](options)) }
+  const [release = 'unknown', version = 'unknown'] = /\b(\d+\.\d+)\.\d+[^\s,]*/.exec(stdout) ?? []
+  return { name, version, release, ...(await starts[name](options)) }
 }
 
 export async function startClients(options: ClientsOptions): Promise<Map<ClientName, Client>> {

@@ -19,6 +19,10 @@ export type ContainersToolOptions = {
 export type ContainersTool = {
   /** The id that it prints is the digest of the image's config. */
   pull(reference: string): Promise<Result>
+  /** Where it keeps what it logged in with. */
+  credentials: string
+  /** Any other words of its command line, say `['logout', host]`. */
+  run(args: readonly string[]): Promise<Result>
   /** Writes a pulled image, layers uncompressed, as an archive of Docker's. */
   save(id: string, file: string): Promise<Result>
   /** Manifests and configs as they were fetched, each a file. */
@@ -67,6 +71,8 @@ export function startContainersTool(
   return {
     pull: (reference) =>
       tool(['pull', '--quiet', ...always, '--cert-dir', certDir, '--signature-policy', policy, reference]),
+    credentials: env['REGISTRY_AUTH_FILE'] ?? '',
+    run: tool,
     save: (id, file) =>
       command === 'podman'
         ? tool(['save', '--quiet', '--format', 'docker-archive', '--output', file, id])

@@ -10,6 +10,8 @@ export type DockerEngine = {
   socket: string
   pid: number
   pull(reference: string, options?: { platform?: string }): Promise<Result>
+  /** The client's settings, where it keeps what it logged in with. */
+  credentials: string
   /** Any other words of the docker command, say `['image', 'rm', reference]`. */
   docker(args: readonly string[]): Promise<Result>
   stop(): Promise<void>
@@ -71,6 +73,7 @@ export async function startDockerEngine(options: DockerEngineOptions = {}): Prom
   return {
     socket,
     pid: server.pid,
+    credentials: join(env.DOCKER_CONFIG, 'config.json'),
     pull: (reference, { platform } = {}) =>
       docker(['pull', ...(platform ? ['--platform', platform] : []), reference]),
     docker,

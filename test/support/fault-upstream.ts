@@ -21,6 +21,8 @@ export type Answer = {
   breakAt?: { bytes: number; how: 'close' | 'reset' }
   /** Sent instead of all else, byte for byte; then the connection closes. */
   raw?: string | Uint8Array
+  /** The same, and the connection stays. */
+  rawKept?: string | Uint8Array
 }
 
 export type Seen = {
@@ -73,12 +75,17 @@ function end(response: ServerResponse, socket: Socket, how: 'close' | 'reset'): 
 async function send(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
   const { socket } = request
   await answer.headAfter
+  if (answer.rawKept !== undefined) {
+    socket.write(answer.rawKept)
+    return
+  }
   if (answer.raw !== undefined) {
     socket.end(answer.raw)
     return
   }
   if (answer.breakAt && answer.breakAt.bytes < 0) return end(response, socket, answer.breakAt.how)
-  const body = Buffer.from(answer.body ?? '')
+  // Not a copy: bodies are large, and many answers may wait at once.
+  const body = typeof answer.body === 'object' ? answer.body : Buffer.from(answer.body ?? '')
   const status = answer.status ?? 200
   const withLength = status >= 200 && status !== 204 && status !== 304
   const headers = { ...(withLength && { 'Content-Length': String(body.length) }), ...answer.headers }

@@ -169,6 +169,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     },
     records: {
       nextSequence: () => sequence++,
+      tell() {},
       write: (record) => {
         records.push({ ...record, address: record.address.slice() })
         return true

@@ -20,6 +20,8 @@ if (file !== undefined) {
     aheadMs = Number(readFileSync(file, 'utf8'))
   }
   read()
+  // The clock that never jumps is ahead by as much as the other one was at the start, and stays so.
+  Object.defineProperty(performance, 'timeOrigin', { value: performance.timeOrigin + aheadMs })
   every(read, fastMs).unref()
   Date.now = () => now() + aheadMs
   globalThis.setInterval = ((work: () => void, delayMs: number) =>

@@ -1,9 +1,20 @@
 /** What every session store promises of sessions that are one pull on two tokens, as tests. */
 import { expect, test } from 'vitest'
 import { factOf } from '../../src/sessionizer/fact.ts'
+import { shortDigest } from '../../src/sessionizer/fact-codec.ts'
 import { joinEntryOf, joinKeyOf } from '../../src/sessionizer/join-index.ts'
-import type { ClaimedSession } from '../../src/sessionizer/store.ts'
-import { digestOf, hexId, manifestRequest, recordId, startMs } from './session-facts.ts'
+import { compareRenewals, type Renewal } from '../../src/sessionizer/renewed-token.ts'
+import type { ClaimedSession, SessionStore } from '../../src/sessionizer/store.ts'
+import {
+  digestOf,
+  heartbeat,
+  hexId,
+  manifestRequest,
+  type RequestFields,
+  recordId,
+  request,
+  startMs,
+} from './session-facts.ts'
 import { claimOne, closeAll, facts, never, type OpenStore } from './session-store-behaviour.ts'
 
 export function testSessionJoins(open: OpenStore): void {
@@ -110,7 +121,7 @@ export function testSessionJoins(open: OpenStore): void {
       const own = events.filter((event) => event.session_id === hexId(session)).map((event) => factOf(event)!)
       const kinds = [...new Set(own.map((fact) => joinEntryOf(fact)!.kind))]
       const joinKey = joinKeyOf(own[0]!)
-      return store.pair({ joinKey, sessionId: hexId(session), kinds, limits })
+      return store.pair({ joinKey, sessionId: hexId(session), kinds, limits, keepMs: 0 })
     }
     const sessions = [...new Set(steps.map(([, session]) => session))]
     // The second time everything is decided, and comes again.
@@ -118,7 +129,7 @@ export function testSessionJoins(open: OpenStore): void {
       for (const session of round) {
         const source = sessions.filter((one) => pairs[one] === session).map(hexId)[0] ?? null
         const target = pairs[session] === undefined ? null : hexId(pairs[session])
-        expect(await ask(session), session).toEqual({ target, source })
+        expect(await ask(session), session).toEqual({ target, source, renewals: [] })
       }
       await store.addEntries(events)
     }
@@ -174,5 +185,94 @@ export function testSessionJoins(open: OpenStore): void {
     await store.move({ from, to, facts: (await store.load(from))!.facts })
     expect(await store.load(from)).toBeNull()
     expect(facts(await store.load(to))).toHaveLength(2)
+  })
+
+  const blob = (sequence: number, session: string, at: number, fields: RequestFields = {}) =>
+    request(recordId(sequence), { at, session_id: hexId(session), ...fields })
+  async function renewalsOf(store: SessionStore, upTo = 60_000): Promise<Renewal[]> {
+    const limits = { upToMs: startMs + upTo, windowMs: 9000 }
+    const joinKey = joinKeyOf(factOf(blob(1, 'any', 0))!)
+    const ask = { joinKey, sessionId: hexId('any'), kinds: [], limits, keepMs: 0 }
+    return (await store.pair(ask)).renewals.toSorted(compareRenewals)
+  }
+
+  test('a token that began with a blob is known by its first, until a manifest is known that came before', async () => {
+    const store = await open()
+    const head = (session: string, at: number) =>
+      manifestRequest(recordId(at + 9000), 'HEAD', '1.0', { at, session_id: hexId(session) })
+    const late = { duration_ms: 20_000 }
+    const entries = [
+      ...[
+        blob(1, 'b1', 300),
+        blob(2, 'b1', 200),
+        heartbeat(recordId(3), { at: 250, session_id: hexId('b1') }),
+      ],
+      ...[head('h', 100), blob(4, 'h', 150), blob(5, 'g', 50, late), head('g', 60)],
+      ...[blob(6, 'c', 70, { session_method: 'client' }), blob(7, 'later', 70_000)],
+      ...[blob(8, 'm', 90), head('m', 80), blob(9, 'same', 110), head('same', 110)],
+    ]
+    const wanted = [
+      {
+        sessionId: hexId('g'),
+        digest: shortDigest(digestOf('layer')),
+        time: startMs + 50,
+        partner: undefined,
+      },
+      {
+        sessionId: hexId('b1'),
+        digest: shortDigest(digestOf('layer')),
+        time: startMs + 200,
+        partner: undefined,
+      },
+    ]
+    // In whatever batches and order they come.
+    for (const order of [entries, entries.toReversed()]) {
+      for (const entry of order) await store.addEntries([entry])
+      expect(await renewalsOf(store)).toEqual(wanted)
+    }
+    await store.addEntries(entries)
+    expect(await renewalsOf(store)).toEqual(wanted)
+  })
+
+  test('what was decided of a renewed token stays', async () => {
+    const store = await open()
+    await store.addEntries([blob(1, 'b1', 0), blob(2, 'b2', 10)])
+    const joinKey = joinKeyOf(factOf(blob(1, 'b1', 0))!)
+    const decide = (session: string, partner: string | null) =>
+      store.decideRenewal({ joinKey, sessionId: hexId(session), partner })
+    expect(await decide('b1', hexId('a'))).toBe(hexId('a'))
+    expect(await decide('b1', null)).toBe(hexId('a'))
+    expect(await decide('b2', null)).toBeNull()
+    expect(await decide('b2', hexId('a'))).toBeNull()
+    expect(await decide('unknown', hexId('a'))).toBeUndefined()
+    await store.addEntries([blob(1, 'b1', 0), blob(3, 'b1', 5), blob(2, 'b2', 10)])
+    const known = (await renewalsOf(store)).map(({ sessionId, partner }) => [sessionId, partner])
+    expect(known).toEqual([
+      [hexId('b1'), hexId('a')],
+      [hexId('b2'), null],
+    ])
+    // Long after, they are told once more, and forgotten.
+    expect(await renewalsOf(store, 3_600_000)).toHaveLength(2)
+    expect(await renewalsOf(store, 3_600_000)).toHaveLength(0)
+  })
+
+  test('who began something lately is found, and whoever goes on with it', async () => {
+    const store = await open()
+    const began = (session: string, at: number) =>
+      manifestRequest(recordId(at), 'GET', '1.0', { at, session_id: hexId(session) })
+    const all = [began('old', 0), began('long', 1), began('new', 3_000_000)]
+    await store.addEntries([...all, blob(9, 'blob', 5)])
+    const joinKey = joinKeyOf(factOf(all[0]!)!)
+    const pairAt = (session: string, at: number) =>
+      store.pair({
+        ...{ joinKey, sessionId: hexId(session), kinds: ['c'] },
+        limits: { upToMs: startMs + at, windowMs: 9000 },
+        keepMs: startMs + at + 60_000,
+      })
+    for (let at = 60_000; at <= 3_000_000; at += 60_000) await pairAt('long', at)
+    const found = await store.beginners(joinKey)
+    expect(found).toContain(hexId('long'))
+    expect(found).toContain(hexId('new'))
+    expect(found).not.toContain(hexId('blob'))
   })
 }

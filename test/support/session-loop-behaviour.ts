@@ -123,6 +123,79 @@ export function testSessionLoop(open: OpenStore): void {
     ])
   })
 
+  /** docker: one token up to some blob, another from there on. A transfer of 25 minutes lies between. */
+  function renewedPull(name: string, at: number, layers = ['l1', 'l2', 'l3']): LogEntry[] {
+    const ring = name.length
+    const blob = (sequence: number, layer: string, session: string, later: number, duration_ms = 10) => {
+      const fields = { at: at + later, session_id: hexId(`${session}${name}`), duration_ms }
+      return request(recordId(sequence, ring), { ...fields, digest: digestOf(layer) })
+    }
+    const first = (sequence: number, method: 'HEAD' | 'GET', reference: string, later: number) =>
+      manifestRequest(recordId(sequence, ring), method, reference, {
+        ...{ at: at + later, session_id: hexId(`first${name}`) },
+        digest: reference === '1.0' ? digestOf('big') : reference,
+      })
+    return [
+      {
+        ...imageManifest('big'),
+        layers: layers.map((layer) => ({
+          ...{ digest: digestOf(layer), size: 3_402_100, media_type: 'layer', foreign: false },
+        })),
+      },
+      first(1, 'HEAD', '1.0', 0),
+      first(2, 'GET', digestOf('big'), 100),
+      blob(3, 'big config', 'first', 200),
+      ...Array.from({ length: 74 }, (_, beat) =>
+        heartbeat(recordId(4, ring), {
+          ...{ at: at + 300, session_id: hexId(`first${name}`), duration_ms: (beat + 1) * 20_000 },
+          ...{ digest: digestOf('l1'), bytes_sent: beat },
+        }),
+      ),
+      blob(4, 'l1', 'first', 300, 1_500_000),
+      blob(5, 'l2', 'second', 1_500_400),
+      blob(6, 'l3', 'second', 1_500_500, 5000),
+    ]
+  }
+  const knownBy = (entries: LogEntry[], atMs: number) =>
+    entries.filter((entry) => entry.schema === 'waybill.manifest/1' || endOf(entry) <= startMs + atMs)
+  const endOf = (entry: { time: string; duration_ms: number }) => Date.parse(entry.time) + entry.duration_ms
+
+  test('a pull whose token was renewed on the way is one event, also behind one address', async () => {
+    const bench = await createBench(await open())
+    // The second begins later, and its token is renewed later, while the first one goes on.
+    const all = [...renewedPull('a', 0), ...renewedPull('bb', 200)]
+    for (let at = 0; at < 1_680_000; at += 60_000) {
+      await bench.store.addEntries(knownBy(all, at))
+      await bench.sweepAt(at)
+    }
+    const inOrder = bench.published.toSorted((a, b) => (a.started_at < b.started_at ? -1 : 1))
+    expect(inOrder).toMatchObject([
+      { type: 'pull', kind: 'full', tag: '1.0', requests: 6 },
+      { type: 'pull', kind: 'full', tag: '1.0', requests: 6 },
+    ])
+    expect(inOrder.map(({ session_ids }) => session_ids)).toEqual(
+      ['a', 'bb'].map((name) => [hexId(`first${name}`), hexId(`second${name}`)].sort()),
+    )
+    expect(await bench.store.openSessions()).toBe(0)
+    await bench.store.addEntries(all)
+    expect(await bench.sweepAt(1e9)).toBe(0)
+  })
+
+  const strangers: [string, (entry: LogEntry[]) => LogEntry[]][] = [
+    // Of a blob that the other has: who asks for it is another machine.
+    ['what it has', (pull) => pull.slice(0, 4)],
+    ['nothing of it', () => [manifestRequest(recordId(1), 'GET', '2.0', { session_id: hexId('first') })]],
+  ]
+  test.each(strangers)('a token of its own goes on with no pull that wants %s', async (_, of) => {
+    const bench = await createBench(await open())
+    const blobs = ['big config'].map((name, index) =>
+      request(recordId(index, 9), { at: 5000, session_id: hexId('other'), digest: digestOf(name) }),
+    )
+    await bench.store.addEntries([...of(renewedPull('', 0)), ...blobs])
+    await bench.sweepAt(200_000)
+    expect(bench.published.map(({ session_ids }) => session_ids.length)).toEqual([1, 1])
+  })
+
   test('an incomplete pull waits for idle, an unfinished transfer keeps it open', async () => {
     const bench = await createBench(await open())
     const pull = containerdPull().slice(0, -1)

@@ -30,6 +30,8 @@ export type OpenStore = (options?: {
   manifestMs?: number
   sessions?: SessionRules
   onTagsRefused?(count: number): void
+  /** Where a method takes several calls: see `RedisStoreOptions`. */
+  beforeCall?(): void
 }) => Promise<SessionStore>
 
 export const never = startMs + 1e10

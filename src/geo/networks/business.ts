@@ -49,9 +49,6 @@ export const businessNetworks = `
 40428|Pandora|siriusxm.com
 11251|Disney|disney.com
 23344|Disney|disney.com
-53813|Zscaler|zscaler.com
-22616|Zscaler|zscaler.com
-62044|Zscaler|zscaler.com
 3147|U.S. Bancorp|usbank.com
 26415|Verisign|verisign.com
 12041|Afilias|identity.digital
@@ -74,7 +71,7 @@ export const businessNetworks = `
 14381|Caterpillar|caterpillar.com
 31747 11336|BlackRock|blackrock.com
 11283|Costco|costco.com
-11030 33198 32030 17032 19056 394302|Qualcomm|qualcomm.com
+11030 33198 17032 19056 394302|Qualcomm|qualcomm.com
 2763 64280|Palo Alto Networks|paloaltonetworks.com
 18071|Panasonic|panasonic.com
 393349 22220 399707 393342 7060 40053 399842|Electronic Arts|ea.com
@@ -113,72 +110,147 @@ export const businessNetworks = `
  * case, name, domain.
  */
 export const companyNames = `
+accenture|Accenture|accenture.com
+adidas|adidas|adidas.com
 airbus|Airbus|airbus.com
+aldi|ALDI|aldi.com
 allianz|Allianz|allianz.com
+american express|American Express|americanexpress.com
 asml|ASML|asml.com
+astrazeneca|AstraZeneca|astrazeneca.com
 atlassian|Atlassian|atlassian.com
+axa|AXA|axa.com
 barclays|Barclays|barclays.com
 basf|BASF|basf.com
 bayer |Bayer|bayer.com
 bloomberg|Bloomberg|bloomberg.com
 bmw|BMW|bmw.com
 boeing|Boeing|boeing.com
+bombardier|Bombardier|bombardier.com
+booz allen|Booz Allen Hamilton|boozallen.com
+bridgestone|Bridgestone|bridgestone.com
+bristol-myers squibb|Bristol-Myers Squibb|bms.com
 broadcom|Broadcom|broadcom.com
 capital one|Capital One|capitalone.com
+cargill|Cargill|cargill.com
+carrefour|Carrefour|carrefour.com
+chevron|Chevron|chevron.com
 cisco systems|Cisco|cisco.com
+coca-cola|Coca-Cola|coca-colacompany.com
+cognizant|Cognizant|cognizant.com
+commerzbank|Commerzbank|commerzbank.com
+continental ag|Continental|continental.com
+credit agricole|Crédit Agricole|credit-agricole.com
 daimler|Mercedes-Benz|mercedes-benz.com
+danone|Danone|danone.com
+decathlon|Decathlon|decathlon.com
 dell technologies|Dell|dell.com
+deloitte|Deloitte|deloitte.com
+deutsche bahn|Deutsche Bahn|deutschebahn.com
 deutsche bank|Deutsche Bank|db.com
+deutsche post|DHL Group|dhl.com
 electronic arts|Electronic Arts|ea.com
 ericsson|Ericsson|ericsson.com
+ernst & young|EY|ey.com
+exelon|Exelon|exeloncorp.com
+expedia|Expedia|expedia.com
+fannie mae|Fannie Mae|fanniemae.com
 fidelity investments|Fidelity|fidelity.com
 ford motor|Ford|ford.com
 general electric|GE|ge.com
 general motors|General Motors|gm.com
+glaxosmithkline|GSK|gsk.com
 goldman sachs|Goldman Sachs|goldmansachs.com
+halliburton|Halliburton|halliburton.com
+heineken|Heineken|theheinekencompany.com
+henkel|Henkel|henkel.com
 hewlett packard enterprise|HPE|hpe.com
 hewlett-packard|HP|hp.com
 home depot|The Home Depot|homedepot.com
+honeywell|Honeywell|honeywell.com
 hsbc|HSBC|hsbc.com
+ikea|IKEA|ikea.com
+infineon|Infineon|infineon.com
+infosys|Infosys|infosys.com
 intel corporation|Intel|intel.com
+intuit|Intuit|intuit.com
+jaguar land rover|Jaguar Land Rover|jaguarlandrover.com
+john deere|John Deere|deere.com
 johnson & johnson|Johnson & Johnson|jnj.com
+johnson controls|Johnson Controls|johnsoncontrols.com
 jpmorgan chase|JPMorgan Chase|jpmorganchase.com
+kellogg|Kellogg|kellanova.com
+kpmg|KPMG|kpmg.com
+krones|Krones|krones.com
+l'oreal|L'Oréal|loreal.com
+lidl|Lidl|lidl.com
 lockheed martin|Lockheed Martin|lockheedmartin.com
+lowe's|Lowe's|lowes.com
 lufthansa|Lufthansa|lufthansa.com
+lvmh|LVMH|lvmh.com
+marriott|Marriott|marriott.com
 mastercard|Mastercard|mastercard.com
+mcdonald's|McDonald's|mcdonalds.com
+mckinsey|McKinsey|mckinsey.com
 mercedes-benz|Mercedes-Benz|mercedes-benz.com
+michelin|Michelin|michelin.com
 micron technology|Micron|micron.com
+mitsubishi|Mitsubishi|mitsubishi.com
+moody's|Moody's|moodys.com
 morgan stanley|Morgan Stanley|morganstanley.com
+nestle|Nestlé|nestle.com
 nokia|Nokia|nokia.com
+northern trust|Northern Trust|northerntrust.com
 northrop grumman|Northrop Grumman|northropgrumman.com
 novartis|Novartis|novartis.com
 nvidia|NVIDIA|nvidia.com
 paypal|PayPal|paypal.com
+pepsico|PepsiCo|pepsico.com
+peugeot|Peugeot|peugeot.com
 pfizer|Pfizer|pfizer.com
 philips|Philips|philips.com
+porsche|Porsche|porsche.com
+pricewaterhousecoopers|PwC|pwc.com
 qualcomm|Qualcomm|qualcomm.com
+raytheon|RTX|rtx.com
+red bull|Red Bull|redbull.com
 red hat|Red Hat|redhat.com
 renault|Renault|renault.com
 robert bosch|Bosch|bosch.com
 roche|Roche|roche.com
 salesforce|Salesforce|salesforce.com
 samsung electronics|Samsung|samsung.com
+sanofi|Sanofi|sanofi.com
 sap |SAP|sap.com
+schneider electric|Schneider Electric|se.com
 siemens|Siemens|siemens.com
+skanska|Skanska|skanska.com
+societe generale|Société Générale|societegenerale.com
 spotify|Spotify|spotify.com
+starbucks|Starbucks|starbucks.com
+state farm|State Farm|statefarm.com
 target corporation|Target|target.com
+tata consultancy services|TCS|tcs.com
 tesla motors|Tesla|tesla.com
 texas instruments|Texas Instruments|ti.com
 thales|Thales|thalesgroup.com
+thermo fisher|Thermo Fisher|thermofisher.com
+thyssenkrupp|thyssenkrupp|thyssenkrupp.com
+totalenergies|TotalEnergies|totalenergies.com
 toyota|Toyota|toyota.com
 ubisoft|Ubisoft|ubisoft.com
 ubs |UBS|ubs.com
 unilever|Unilever|unilever.com
+unisys|Unisys|unisys.com
+valeo|Valeo|valeo.com
 visa inc|Visa|visa.com
 vmware|VMware|vmware.com
 volkswagen|Volkswagen|volkswagen.com
 volvo|Volvo|volvo.com
 walmart|Walmart|walmart.com
 wells fargo|Wells Fargo|wellsfargo.com
+western union|Western Union|westernunion.com
+wipro|Wipro|wipro.com
 zalando|Zalando|zalando.com
+zf friedrichshafen|ZF|zf.com
 `

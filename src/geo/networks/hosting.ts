@@ -125,6 +125,7 @@ export const contentNetworks = `
 200325|Bunny|bunny.net
 30081|CacheFly|cachefly.com
 19551|Imperva|imperva.com
+53813 22616 62044|Zscaler|zscaler.com
 2906 40027 55095|Netflix|netflix.com
 32934 54115 63293|Meta|meta.com
 `

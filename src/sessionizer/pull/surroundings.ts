@@ -52,7 +52,8 @@ function sessionStarts(pull: Pull): Map<string, number> {
 
 function ofPull(pull: Pull): Neighbour {
   return {
-    tag: pull.tag,
+    // As `traceOf` keeps it: an inferred tag was not asked for.
+    tag: pull.tagSource === 'requested' ? pull.tag : null,
     startMs: pull.startMs,
     failed: pull.tag !== null && judge(pull).kind === 'failed',
     token: isTokenPull(pull),

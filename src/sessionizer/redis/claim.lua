@@ -5,7 +5,8 @@
   ARGV: watermark ms, length of the lease ms, owner, facts after which no more sessions are read, facts of the
         largest session that is claimed, most facts that are read of a session: those that began first, and what
         began in the same ms; then for each session: member
-  Returns: for each claimed session: its index (from 0), what is remembered of its events (or false), its fields;
+  Returns: for each claimed session: its index (from 0), what is remembered of its events and the member that it
+        redirects to (false: nothing), its fields;
         for each that is due and too large: its index, twice false.
 ]]
 local rcall = redis.call
@@ -60,7 +61,7 @@ for index = 0, (#KEYS - 2) / 2 - 1 do
       rcall('HSET', session, 'o', owner)
       facts = facts + held
       answer[#answer + 1] = index
-      answer[#answer + 1] = rcall('HGET', tomb, 'd')
+      answer[#answer + 1] = rcall('HMGET', tomb, 'd', 'r')
       answer[#answer + 1] = takeOldest(rcall('HGETALL', session))
     end
   end

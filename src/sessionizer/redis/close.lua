@@ -1,59 +1,81 @@
 --[[
-  Ends a claim: deletes the facts that were counted, remembers their ids in the tombstone, and leaves what
-  came meanwhile open. A record's heartbeat and end share the id and go together.
+  Ends claims of sessions of one shard: deletes the facts that were counted, remembers their ids in the tombstones, and
+  leaves what came meanwhile open. A record's heartbeat and end share the id and go together.
 
-  KEYS: due, leased, session, tombstone
-  ARGV: member, owner, arrivals as loaded, watermark ms, closed through ms ('' facts remain), life of the
-        tombstone ms, what is to be remembered of its events ('' as before), check ms ('' nothing
+  KEYS: due, leased, then for each session: its hash, its tombstone
+  ARGV: watermark ms, life of tombstones ms, then for each session: member, owner, arrivals as loaded, closed through ms
+        ('' facts remain), what is to be remembered of its events ('' as before), check ms ('' nothing
         remains, 'now' more facts are there than were read),
         first ms, last ms, flags of what remains ('' nothing), number of id groups,
         then for each group: first 14 bytes of the ids, last two bytes of each, concatenated
-  Returns: 1 done; 0 the lease was lost, nothing changed.
+  Returns: for each session: 1 done; 0 the lease was lost, nothing changed.
 ]]
 local rcall = redis.call
-local due, leased, session, tomb = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local member = ARGV[1]
-if rcall('HGET', session, 'o') ~= ARGV[2] then return 0 end
+local due, leased = KEYS[1], KEYS[2]
+local watermark, life = ARGV[1], ARGV[2]
 
-local groups = tonumber(ARGV[12])
-local removed = 0
-for group = 13, 12 + 2 * groups, 2 do
-  local head, lows = ARGV[group], ARGV[group + 1]
-  for at = 1, #lows, 2 do
-    local id = head .. string.sub(lows, at, at + 1)
-    removed = removed + rcall('HDEL', session, id, id .. 'h')
+local function close(session, tomb, at, groups)
+  local member, through, traces, check = ARGV[at], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+  if rcall('HGET', session, 'o') ~= ARGV[at + 1] then return 0 end
+
+  local removed, fields = 0, {}
+  for group = at + 10, at + 8 + 2 * groups, 2 do
+    local head, lows = ARGV[group], ARGV[group + 1]
+    local ids = {}
+    for low = 1, #lows, 2 do
+      local id = head .. string.sub(lows, low, low + 1)
+      ids[#ids + 1] = id
+      ids[#ids + 1] = id .. 'h'
+      if #ids >= 1000 or low + 1 >= #lows then
+        removed = removed + rcall('HDEL', session, unpack(ids))
+        ids = {}
+      end
+    end
+    fields[#fields + 1] = head
+    fields[#fields + 1] = (rcall('HGET', tomb, head) or '') .. lows
+    if #fields >= 1000 then
+      rcall('HSET', tomb, unpack(fields))
+      fields = {}
+    end
   end
-  rcall('HSET', tomb, head, (rcall('HGET', tomb, head) or '') .. lows)
-end
-if groups > 0 then
-  if ARGV[5] ~= '' then
-    rcall('HSET', tomb, 'f', ARGV[5])
+  if groups > 0 then
+    fields[#fields + 1] = through ~= '' and 'f' or 'w'
+    fields[#fields + 1] = through ~= '' and through or watermark
+    if traces ~= '' then
+      fields[#fields + 1] = 'd'
+      fields[#fields + 1] = traces
+    end
+    rcall('HSET', tomb, unpack(fields))
+    rcall('PEXPIRE', tomb, life)
+  end
+
+  rcall('ZREM', leased, member)
+  local meta = rcall('HMGET', session, 'q', 'n', 'k')
+  local held = tonumber(meta[1]) - removed
+  if held <= 0 then
+    rcall('DEL', session)
+    rcall('ZREM', due, member)
+    return 1
+  end
+  local arrivals = tonumber(ARGV[at + 2])
+  local next = check
+  if check == 'now' then
+    next = watermark
+  elseif tonumber(meta[2]) ~= arrivals or check == '' then
+    next = meta[3] or watermark
   else
-    rcall('HSET', tomb, 'w', ARGV[4])
+    rcall('HSET', session, 'f', ARGV[at + 6], 'l', ARGV[at + 7], 'g', ARGV[at + 8])
   end
-  if ARGV[7] ~= '' then
-    rcall('HSET', tomb, 'd', ARGV[7])
-  end
-  rcall('PEXPIRE', tomb, ARGV[6])
-end
-
-rcall('ZREM', leased, member)
-local held = tonumber(rcall('HGET', session, 'q')) - removed
-if held <= 0 then
-  rcall('DEL', session)
-  rcall('ZREM', due, member)
+  rcall('HSET', session, 'q', held, 'n', tonumber(meta[2]) - arrivals, 'p', watermark)
+  rcall('HDEL', session, 'o', 'k')
+  rcall('ZADD', due, next, member)
   return 1
 end
-local meta = rcall('HMGET', session, 'n', 'k')
-local check = ARGV[8]
-if ARGV[8] == 'now' then
-  check = ARGV[4]
-elseif tonumber(meta[1]) ~= tonumber(ARGV[3]) or ARGV[8] == '' then
-  check = meta[2] or ARGV[4]
-else
-  rcall('HSET', session, 'f', ARGV[9], 'l', ARGV[10], 'g', ARGV[11])
+
+local answers, at = {}, 3
+for key = 3, #KEYS, 2 do
+  local groups = tonumber(ARGV[at + 9])
+  answers[#answers + 1] = close(KEYS[key], KEYS[key + 1], at, groups)
+  at = at + 10 + 2 * groups
 end
-rcall('HSET', session, 'q', held, 'n', tonumber(meta[1]) - tonumber(ARGV[3]), 'p', ARGV[4])
-rcall('HDEL', session, 'o', 'k')
-rcall('ZADD', due, check, member)
-return 1
+return answers

@@ -1,5 +1,5 @@
 --[[
-  Takes facts that were copied to another session out of this one, which redirects there from now on.
+  From now on the session redirects to another; takes facts that were copied there out of this one.
 
   KEYS: due, leased, session, tombstone
   ARGV: member, member of the other session, life of the tombstone ms, then the fields of the facts
