@@ -4,7 +4,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that take long, mostly waiting: begun first, so that none of them is left alone at the end. */
 const longest = [
-  ...['rows-slow', 'faults-kafka', 'faults-restart', 'faults-redis', 'operations', 'clients-matrix'],
+  ...['rows-slow', 'rows-volume', 'faults-kafka', 'faults-restart', 'faults-redis', 'operations'],
+  'clients-matrix',
   ...['client-address-shared', 'domains-tls', 'domains-routes', 'pull-shared', 'rows-parsing', 'storm'],
 ]
 
