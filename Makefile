@@ -23,8 +23,9 @@ check: setup ## lint, formatting, types
 test-unit: setup ## run the unit tests
 	@$(BIN)/vitest run --project unit
 
-test: check ## set up, services included, and run every check
-	@scripts/services
+test: setup ## set up, services included, and run every check
+	@$(MAKE) --no-print-directory check & check=$$!; scripts/services; services=$$?; \
+	wait $$check || { echo 'waybill: make check failed, see above' >&2; exit 1; }; exit $$services
 	@$(BIN)/vitest run
 
 conformance: setup ## run the OCI conformance suite without and through Waybill; SUITE=its checked-out folder (needs Go)

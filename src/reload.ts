@@ -3,8 +3,8 @@
  */
 import type { Config } from './config/types.ts'
 import { findFixedChanges } from './fixed-settings.ts'
-import { growTables, type Tables } from './growing-tables.ts'
 import type { Logger } from './ops/logging.ts'
+import { growTables, type Tables } from './stable-indexes.ts'
 import type { ProxyThreads } from './threads.ts'
 import type { CertificateStore } from './tls-certificates.ts'
 

@@ -8,7 +8,6 @@ import type { Loaded } from './config/load-config.ts'
 import type { Config } from './config/types.ts'
 import { type DataFolder, openDataFolder, setDatabaseAside } from './data-folder.ts'
 import { startGeo } from './geo-databases.ts'
-import { tablesOf } from './growing-tables.ts'
 import { createAdminServer, type ServingState } from './ops/admin-server.ts'
 import { watchDependencies } from './ops/dependency-watch.ts'
 import { readEventLoopLags, watchEventLoop } from './ops/event-loop-watch.ts'
@@ -21,9 +20,10 @@ import { authority, findPort } from './ports.ts'
 import { startKeyring } from './pseudonym-keys.ts'
 import { createReloader, type Reloader } from './reload.ts'
 import { createSharedMemory, type SharedMemory } from './shared-memory.ts'
-import { findTokenKeys } from './shared-token-keys.ts'
+import { tablesOf } from './stable-indexes.ts'
 import { type SessionThread, StartError, startProxyThreads, startSessionThread } from './threads.ts'
 import { createCertificateStore } from './tls-certificates.ts'
+import { startTokenKeys } from './token-keys.ts'
 import { version } from './version.ts'
 import type { GeoDatabases } from './workers/geo-database.ts'
 
@@ -60,7 +60,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const geo = await startGeo(config, dependencies, (databases) => setGeo(databases), log)
   const certificates = createCertificateStore({ config, folder: config.data, log })
   let tellKeys = (_keys: readonly string[]): void => undefined
-  const tokenKeys = await findTokenKeys(config, folder, log, (keys) => tellKeys(keys))
+  const tokenKeys = await startTokenKeys({ config, folder, log, onKeys: (keys) => tellKeys(keys) })
   let reconnect = (): void => undefined
   const sessions = await startSessions(options, config, folder, memory, log, () => reconnect())
   const pipeline = await createPipeline({

@@ -1,9 +1,10 @@
 /**
- * Wires the keys of the front's tokens to the operator's file, to Redis, or to the data folder.
+ * Starts the keys of the front's tokens: from the operator's file, shared through Redis, or kept in the data folder.
  */
 import { readFileSync } from 'node:fs'
 import { tryReadTokenKeys } from './config/files.ts'
 import type { Config } from './config/types.ts'
+import type { DataFolder } from './data-folder.ts'
 import type { Logger } from './ops/logging.ts'
 import { createTokenKeys, type KeyStore, type TokenKeys, tokenKeyName } from './proxy/token-keys.ts'
 import { connectRedis } from './sessionizer/redis-client.ts'
@@ -19,13 +20,14 @@ const messages = {
   file: 'the token keys could not be read again: those from before are used',
 }
 
-/** `onKeys`: whenever they have changed. Throws a StartError when there are none to be had. */
+/** `onKeys`: whenever they have changed. Lets go of the folder and throws a StartError when there are none to be had. */
 export async function startTokenKeys(options: {
   config: Pick<Config, 'data' | 'redis' | 'tokenKeyFile'>
+  folder: Pick<DataFolder, 'release'>
   log: Logger
   onKeys(keys: readonly string[]): void
 }): Promise<TokenKeys> {
-  const { config, log, onKeys } = options
+  const { config, folder, log, onKeys } = options
   const { tokenKeyFile } = config
   const redis = config.redis && tokenKeyFile === null ? connectRedis({ ...config.redis, log }) : null
   const store: KeyStore | null = redis && {
@@ -56,6 +58,7 @@ export async function startTokenKeys(options: {
     }
   } catch (error) {
     redis?.close()
+    folder.release()
     throw new StartError(`data: ${(error as Error).message}`)
   }
 }

@@ -1,15 +1,13 @@
 /** HAProxy and nginx before the front: TLS ends there, connections are kept, and no request of many gets a 502. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { request as askPlain, type Agent as PlainAgent } from 'node:http'
 import { Agent, request } from 'node:https'
-import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Certificates, createCertificates } from './support/certificates.ts'
 import { startFront, type TestFront } from './support/front.ts'
-import { startHaproxy } from './support/haproxy-modes.ts'
+import { startHaproxy } from './support/haproxy.ts'
 import type { Image } from './support/image.ts'
-import { startNginx } from './support/nginx.ts'
-import { freePort } from './support/processes.ts'
+import { startTlsNginx } from './support/nginx.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
 
 // WAYBILL_TEST_REQUESTS=100000 for a long run.
@@ -20,22 +18,19 @@ const idlePauses = [4000, 5000, 9000, 11_500]
 let registry: Registry
 let image: Image
 let certificates: Certificates
-let bundle: string
-let stops: (() => Promise<void>)[] = []
+// They wait more than they work.
+vi.setConfig({ maxConcurrency: 10 })
+
+const stops: (() => Promise<void>)[] = []
 
 beforeAll(async () => {
   registry = await startRegistry()
   image = await pushImage(registry, 'team/app', '1.0', { layers: 1, layerBytes: 20_000 })
   certificates = await createCertificates()
-  bundle = join(certificates.folder, 'bundle.pem')
-  writeFileSync(bundle, readFileSync(certificates.cert, 'utf8') + readFileSync(certificates.key, 'utf8'))
 })
-afterAll(() => registry.stop())
-beforeEach(() => {
-  stops = []
-})
-afterEach(async () => {
+afterAll(async () => {
   for (const stop of stops.reverse()) await stop()
+  await registry.stop()
 })
 
 async function front(options: { proxyProtocol?: boolean; tls?: boolean } = {}): Promise<TestFront> {
@@ -121,32 +116,44 @@ async function load(url: string, agent: Agent | PlainAgent, count: number): Prom
   return statuses
 }
 
-const addressesOf = (of: TestFront) =>
-  new Set(of.records.map(({ address }) => Buffer.from(address).toString('hex').slice(24)))
+/** Clients are challenged to `realm`, all of their requests are answered, and the front knows their address. */
+async function expectServed(
+  { url }: { url: string },
+  target: TestFront,
+  realm: string,
+  count: number,
+): Promise<void> {
+  const agent = keepAlive()
+  const challenged = await get(`${url}/v2/`, agent)
+  expect(challenged.challenge).toContain(`realm="${realm}`)
+  target.records.length = 0
+  const statuses = await load(url, agent, count)
+  expect([...statuses.keys()]).toEqual([200])
+  const addresses = target.records.map(({ address }) => Buffer.from(address).toString('hex').slice(24))
+  expect(new Set(addresses)).toEqual(new Set(['7f000009']))
+  agent.destroy()
+}
+
 // What docs/operations.md tells to set: the balancer's idle time below the 10 s of the front.
-const haproxyKeep =
-  '  http-reuse safe\n  retry-on conn-failure empty-response\n  retries 1\n  timeout server 30s\n  option http-keep-alive'
+const haproxyKeep = [
+  ...['http-reuse safe', 'retry-on conn-failure empty-response', 'retries 1'],
+  ...['timeout server 30s', 'option http-keep-alive'],
+]
 const poolPurge = 'pool-purge-delay 5s'
 
-describe('HAProxy', { timeout: 600_000 }, () => {
+// All at once, as each pauses around the idle time.
+describe.concurrent('HAProxy', { timeout: 600_000 }, () => {
   test('ends TLS, says who and how by X-Forwarded fields, and keeps connections', async () => {
     const target = await front()
     const balancer = await startHaproxy({
       backends: [`127.0.0.1:${target.port}`],
-      certificate: bundle,
+      tls: certificates,
       server: poolPurge,
-      frontend: '  option forwardfor\n  http-request set-header X-Forwarded-Proto https',
+      frontend: ['option forwardfor', 'http-request set-header X-Forwarded-Proto https'],
       backend: haproxyKeep,
     })
     stops.push(balancer.stop)
-    const agent = keepAlive()
-    const challenged = await get(`${balancer.url}/v2/`, agent)
-    expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
-    target.records.length = 0
-    const statuses = await load(balancer.url, agent, requests)
-    expect([...statuses.keys()]).toEqual([200])
-    expect(addressesOf(target)).toEqual(new Set(['7f000009']))
-    agent.destroy()
+    await expectServed(balancer, target, `https://${balancer.host}/token`, requests)
   })
 
   test.each(['send-proxy', 'send-proxy-v2', 'send-proxy-v2-ssl'])(
@@ -156,19 +163,12 @@ describe('HAProxy', { timeout: 600_000 }, () => {
       const balancer = await startHaproxy({
         mode: 'tcp',
         backends: [`127.0.0.1:${target.port}`],
-        certificate: bundle,
+        tls: certificates,
         server: word,
       })
       stops.push(balancer.stop)
-      const agent = keepAlive()
-      const challenged = await get(`${balancer.url}/v2/`, agent)
       const scheme = word === 'send-proxy-v2-ssl' ? 'https' : 'http'
-      expect(challenged.challenge).toContain(`realm="${scheme}://`)
-      target.records.length = 0
-      const statuses = await load(balancer.url, agent, Math.ceil(requests / 3))
-      expect([...statuses.keys()]).toEqual([200])
-      expect(addressesOf(target)).toEqual(new Set(['7f000009']))
-      agent.destroy()
+      await expectServed(balancer, target, `${scheme}://`, Math.ceil(requests / 3))
     },
   )
 
@@ -180,46 +180,20 @@ describe('HAProxy', { timeout: 600_000 }, () => {
       server: 'send-proxy-v2 check check-send-proxy',
     })
     stops.push(balancer.stop)
-    const agent = keepAlive()
-    const url = balancer.url.replace('http:', 'https:')
-    const challenged = await get(`${url}/v2/`, agent)
-    expect(challenged.challenge).toContain(`realm="https://${balancer.host}/token"`)
-    const statuses = await load(url, agent, Math.ceil(requests / 3))
-    expect([...statuses.keys()]).toEqual([200])
-    expect(addressesOf(target)).toEqual(new Set(['7f000009']))
+    const url = `https://${balancer.host}`
+    await expectServed({ url }, target, `${url}/token`, Math.ceil(requests / 3))
     expect(target.refusals).toEqual([])
-    agent.destroy()
   })
 })
 
-test('nginx ends TLS, says who and how by X-Forwarded fields, and keeps connections', {
+test.concurrent('nginx ends TLS, says who and how by X-Forwarded fields, and keeps connections', {
   timeout: 600_000,
 }, async () => {
   const target = await front()
-  const port = await freePort()
-  const balancer = await startNginx(
-    `listen 127.0.0.1:${port} ssl;
-  ssl_certificate ${certificates.cert};
-  ssl_certificate_key ${certificates.key};
-  location / {
-    proxy_pass http://waybill;
-    proxy_http_version 1.1;
-    proxy_buffering off;
-    proxy_set_header Connection "";
-    proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    proxy_set_header X-Forwarded-Proto $scheme;
-  }`,
-    `upstream waybill { server 127.0.0.1:${target.port} max_fails=0; keepalive 32; keepalive_timeout 5s; }`,
-  )
+  const balancer = await startTlsNginx(`127.0.0.1:${target.port}`, certificates, {
+    forwardedFor: '$proxy_add_x_forwarded_for',
+    upstream: 'keepalive 32; keepalive_timeout 5s;',
+  })
   stops.push(balancer.stop)
-  const url = `https://127.0.0.1:${port}`
-  const agent = keepAlive()
-  const challenged = await get(`${url}/v2/`, agent)
-  expect(challenged.challenge).toContain(`realm="https://127.0.0.1:${port}/token"`)
-  target.records.length = 0
-  const statuses = await load(url, agent, requests)
-  expect([...statuses.keys()]).toEqual([200])
-  expect(addressesOf(target)).toEqual(new Set(['7f000009']))
-  agent.destroy()
+  await expectServed(balancer, target, `https://${balancer.host}/token`, requests)
 })

@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type AddressHit, createAddressScan, readFolder, readRows } from './support/address-scan.ts'
@@ -13,6 +12,7 @@ import { temporaryFolder } from './support/processes.ts'
 import { eventSource, marker, settle } from './support/pulls.ts'
 import { dumpAll, type RedisServer, startRedis } from './support/redis.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
+import { sharedData } from './support/shared-data.ts'
 import { startWaybill, type Waybill } from './support/waybill.ts'
 
 const scan = createAddressScan(addressList)
@@ -34,8 +34,7 @@ function replace(name: string, write: (path: string) => void): void {
   write(inFolder('new'))
   renameSync(inFolder('new'), inFolder(name))
 }
-const database = (name: string) =>
-  fileURLToPath(new URL(`../../shared/data/maxmind/${name}-Test.mmdb`, import.meta.url))
+const database = (name: string) => sharedData(`maxmind/${name}-Test.mmdb`)
 const copyDatabase = (name: string, from: string) =>
   replace(name, (path) => copyFileSync(database(from), path))
 const writeOverrides = (company: string) =>
@@ -85,9 +84,7 @@ test('companies of a database and of the operator, under keys that are shared', 
   expect(scopes).toEqual(new Set(['shared']))
 })
 
-test('databases that are replaced, one of them by a broken one, and a reload', {
-  timeout: 60_000,
-}, async () => {
+test('databases that are replaced, one of them by a broken one, and a reload', async () => {
   const before = lines('a geo database is in use')
   writeOverrides('Second Example')
   copyDatabase('asn.mmdb', 'GeoIP2-ISP')
@@ -100,7 +97,7 @@ test('databases that are replaced, one of them by a broken one, and a reload', {
   search(await readPages(waybill))
 })
 
-test('what is left of it all', { timeout: 60_000 }, async () => {
+test('what is left of it all', async () => {
   await settle(eventSource(waybill))
   search([['Redis', await dumpAll(redis.url)]])
   expect(await waybill.stop()).toBe(0)

@@ -1,7 +1,6 @@
 /** No address of a client is kept anywhere, whatever happens to its requests: with Redis and Kafka beside it. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -23,6 +22,7 @@ import { temporaryFolder } from './support/processes.ts'
 import { marker, settle } from './support/pulls.ts'
 import { dumpAll, type RedisServer, startRedis } from './support/redis.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
+import { sharedData } from './support/shared-data.ts'
 import { startWaybill, type Waybill } from './support/waybill.ts'
 
 const topics = ['events', 'requests', 'manifests', 'dead-letters', 'small'].map((name) => `waybill.${name}`)
@@ -39,8 +39,7 @@ const commands: string[] = []
 
 /** `settings`: further keys of `kafka`. */
 async function start(settings = ''): Promise<Waybill> {
-  const database = (name: string) =>
-    fileURLToPath(new URL(`../../shared/data/maxmind/GeoLite2-${name}-Test.mmdb`, import.meta.url))
+  const database = (name: string) => sharedData(`maxmind/GeoLite2-${name}-Test.mmdb`)
   const file = join(temporaryFolder('config'), 'waybill.yaml')
   writeFileSync(
     file,
@@ -102,7 +101,7 @@ test('the address tells country and network before it goes, and Redis never sees
   expect(pulls.map(({ geo, network }) => `${geo.country} ${network.asn}`).sort()).toEqual(expected.sort())
 })
 
-test('Redis and Kafka that hang', { timeout: 90_000 }, async () => {
+test('Redis and Kafka that hang', async () => {
   const before = await countRequests()
   for (const [name, service] of [
     ['redis', redis],
@@ -125,7 +124,7 @@ test('Redis and Kafka that hang', { timeout: 90_000 }, async () => {
   expect((await countRequests()) - before).toBeGreaterThanOrEqual(2 * 9 * addressList.length)
 })
 
-test('messages that Kafka refuses, and all that is left in the end', { timeout: 60_000 }, async () => {
+test('messages that Kafka refuses, and all that is left in the end', async () => {
   await settle({ url: waybill.url, events })
   search(await readPages(waybill))
   expect(await waybill.stop()).toBe(0)

@@ -7,8 +7,8 @@ import { type ClientName, startClient } from './support/clients.ts'
 import { startConnectProxy } from './support/connect-proxy.ts'
 import { startHaproxy } from './support/haproxy.ts'
 import { send } from './support/http-client.ts'
-import { startNginx } from './support/nginx.ts'
-import { freePort, temporaryFolder } from './support/processes.ts'
+import { startTlsNginx } from './support/nginx.ts'
+import { temporaryFolder } from './support/processes.ts'
 import { asRoot, eventOf, eventSource, fullPull, platformOf, sessionIdle } from './support/pulls.ts'
 import { pushImage, type Registry, startRegistry } from './support/registry.ts'
 import { startWaybill, type Waybill } from './support/waybill.ts'
@@ -30,29 +30,15 @@ afterAll(async () => {
   await registry.stop()
 })
 
-/** The settings are those of docs/clients.md. */
-async function startTlsNginx(): Promise<{ host: string; stop(): Promise<void> }> {
-  const host = `127.0.0.1:${await freePort()}`
-  const nginx = await startNginx(`
-    listen ${host} ssl;
-    ssl_certificate ${certificates.cert};
-    ssl_certificate_key ${certificates.key};
-    location / {
-      proxy_pass http://${waybill.host};
-      proxy_http_version 1.1;
-      proxy_buffering off;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-    }
-`)
-  return { host, stop: nginx.stop }
-}
+// Those of docs/clients.md.
+const documentedHaproxy = [
+  'option forwardfor',
+  'http-request set-header X-Forwarded-Proto https if { ssl_fc }',
+]
 
 const balancers = {
-  haproxy: () => startHaproxy(waybill.host, certificates),
-  nginx: startTlsNginx,
+  haproxy: () => startHaproxy({ backends: [waybill.host], tls: certificates, frontend: documentedHaproxy }),
+  nginx: () => startTlsNginx(waybill.host, certificates),
 }
 
 for (const [balancer, start] of Object.entries(balancers)) {

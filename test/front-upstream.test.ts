@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createGate, type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { type FrontOptions, startFront, type TestFront } from './support/front.ts'
+import { digestOf } from './support/push.ts'
 
 const mediaType = 'application/vnd.oci.image.manifest.v1+json'
 const manifest = JSON.stringify({ schemaVersion: 2, mediaType })
@@ -13,10 +14,6 @@ const manifestHeaders = { 'Content-Type': mediaType, 'Docker-Content-Digest': di
 
 let upstream: FaultUpstream
 let front: TestFront
-
-function digestOf(bytes: string | Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-}
 
 async function start(options: Partial<FrontOptions> = {}): Promise<void> {
   await front?.stop()
@@ -73,12 +70,12 @@ test('concurrent misses share one request, which outlives its first client', asy
   const first = new AbortController()
   const url = `${front.url}/v2/app/manifests/${digest}`
   const gone = fetch(url, { signal: first.signal }).catch(() => 'gone')
-  await vi.waitFor(() => expect(upstream.seen).toHaveLength(1))
+  await expect.poll(() => upstream.seen).toHaveLength(1)
   const waiting = Array.from({ length: 50 }, async () => (await fetch(url)).text())
-  await vi.waitFor(() => expect(front.proxy.active()).toBe(51))
+  await expect.poll(() => front.proxy.active()).toBe(51)
   first.abort()
   expect(await gone).toBe('gone')
-  await vi.waitFor(() => expect(front.proxy.active()).toBe(50))
+  await expect.poll(() => front.proxy.active()).toBe(50)
   gate.release()
   expect(new Set(await Promise.all(waiting))).toEqual(new Set([manifest]))
   expect(asked()).toEqual([`GET /v2/app/manifests/${digest}`])
@@ -263,7 +260,7 @@ test.each(['close', 'reset'] as const)(
         .then(async (answer) => (answer.ok ? (await answer.arrayBuffer()).byteLength : answer.status))
         .catch(() => 'broken')
       expect([502, 'broken']).toContain(outcome)
-      await vi.waitFor(() => expect(front.records).toHaveLength(1))
+      await expect.poll(() => front.records).toHaveLength(1)
       expect(front.records[0]?.bytesSent).toBeLessThan(blobBytes.length)
       if (outcome === 'broken') expect(front.records[0]?.aborted).toBe(true)
     }
@@ -355,7 +352,7 @@ test('more requests than the upstream shall bear are told to come back', async (
   upstream.answer(`/v2/app/blobs/${blob}`, { headAfter: gate.opened, body: 'x' })
   const url = `${front.url}/v2/app/blobs/${blob}`
   const held = [fetch(url), fetch(url)]
-  await vi.waitFor(() => expect(upstream.seen).toHaveLength(2))
+  await expect.poll(() => upstream.seen).toHaveLength(2)
   const refused = await fetch(url)
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
   gate.release()
@@ -370,8 +367,8 @@ test('a client that goes away frees the upstream at once', async () => {
   const answer = await fetch(`${front.url}/v2/app/blobs/${blob}`, { signal: leave.signal })
   expect(answer.status).toBe(200)
   leave.abort()
-  await vi.waitFor(() => expect(upstream.seen[0]?.aborted).toBe(true))
-  await vi.waitFor(() => expect(front.records[0]?.aborted).toBe(true))
+  await expect.poll(() => upstream.seen[0]?.aborted).toBe(true)
+  await expect.poll(() => front.records[0]?.aborted).toBe(true)
   expect(front.records[0]).toMatchObject({ status: 200, bytesSent: 1000, size: blobBytes.length })
   gate.release()
 })
@@ -443,10 +440,10 @@ test('a long transfer leaves heartbeats under the id of its end', async () => {
   const gate = createGate()
   upstream.answer(`/v2/app/blobs/${blob}`, { body: blobBytes, bytesFirst: 1000, bodyAfter: gate.opened })
   const answer = await fetch(`${front.url}/v2/app/blobs/${blob}`)
-  await vi.waitFor(() => expect(front.records.length).toBeGreaterThanOrEqual(2), 5000)
+  await expect.poll(() => front.records.length, { timeout: 5000 }).toBeGreaterThanOrEqual(2)
   gate.release()
   await answer.arrayBuffer()
-  await vi.waitFor(() => expect(front.records.at(-1)?.kind).toBe('request'))
+  await expect.poll(() => front.records.at(-1)?.kind).toBe('request')
   expect(front.records[0]).toMatchObject({ kind: 'heartbeat', bytesSent: 1000 })
   expect(new Set(front.records.map((record) => record.sequence)).size).toBe(1)
   expect(front.records.at(-1)?.bytesSent).toBe(blobBytes.length)

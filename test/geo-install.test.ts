@@ -1,7 +1,6 @@
 /** `waybill geo install` and what a running Waybill makes of it; npm is a stand-in that needs no network. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAddress } from '../src/geo/address.ts'
 import { compileNetworks } from '../src/geo/compile-networks.ts'
@@ -10,15 +9,15 @@ import { openTable } from '../src/geo/range-table.ts'
 import { extractFiles } from '../src/geo/tar.ts'
 import { readReadiness } from './support/admin.ts'
 import { readRequestEvents } from './support/embedded-events.ts'
-import { startOneManifest } from './support/fault-scene.ts'
+import { startOneManifest, startWithSettings } from './support/fault-scene.ts'
 import type { FaultUpstream } from './support/fault-upstream.ts'
 import { send } from './support/http-client.ts'
 import { run, temporaryFolder } from './support/processes.ts'
 import { startRecordingWaybill } from './support/pulled-waybill.ts'
+import { sharedData } from './support/shared-data.ts'
 import { command } from './support/waybill.ts'
 
 const folder = temporaryFolder('geo')
-const shared = (name: string) => fileURLToPath(new URL(`../../shared/data/${name}`, import.meta.url))
 let upstream: FaultUpstream
 beforeAll(async () => {
   upstream = await startOneManifest()
@@ -58,7 +57,7 @@ test('a package with another content is refused', async () => {
 
 test('databases of the config make it do nothing when it is only to fill in what is missing', async () => {
   const file = join(folder, 'own.yaml')
-  const [city, asn] = ['City', 'ASN'].map((name) => shared(`maxmind/GeoLite2-${name}-Test.mmdb`))
+  const [city, asn] = ['City', 'ASN'].map((name) => sharedData(`maxmind/GeoLite2-${name}-Test.mmdb`))
   writeFileSync(file, `geo: {city: "${city}", asn: "${asn}"}\n`)
   const args = ['geo', 'install', '--if-missing', '--config', file, '--data', temporaryFolder('data')]
   expect(await run(command, args, { env: standIn('exit 1') })).toMatchObject({ code: 0, stderr: '' })
@@ -84,7 +83,7 @@ test('networks are read from CSV with quotes, and joined', async () => {
 test('files come out of a package as they went in, and one that is not there is missed', async () => {
   const inner = join(folder, 'package')
   mkdirSync(inner)
-  copyFileSync(shared('maxmind/GeoLite2-City-Test.mmdb'), join(inner, 'one'))
+  copyFileSync(sharedData('maxmind/GeoLite2-City-Test.mmdb'), join(inner, 'one'))
   writeFileSync(join(inner, 'two'), 'two')
   const archive = join(folder, 'a.tgz')
   expect((await run('tar', ['czf', archive, '-C', folder, 'package'], {})).code).toBe(0)
@@ -94,7 +93,7 @@ test('files come out of a package as they went in, and one that is not there is 
   await expect(extractFiles(archive, { 'package/three': out.one })).rejects.toThrow('package/three')
 })
 
-test('data that comes while Waybill serves is used without a restart', { timeout: 60_000 }, async () => {
+test('data that comes while Waybill serves is used without a restart', async () => {
   const waybill = await startRecordingWaybill(upstream.url, {
     settings: 'trustedProxies: [127.0.0.0/8]\nretention: {requests: 1d}\n',
   })
@@ -106,9 +105,16 @@ test('data that comes while Waybill serves is used without a restart', { timeout
   await expect.poll(() => seen().length, { timeout: 10_000 }).toBe(1)
   expect(seen()[0]).toMatchObject({ geo: { country: null }, data: { city_built_at: null } })
 
-  const args = ['geo', 'install', '--data', waybill.data, '--cloud-file', shared('cloud/aws-ip-ranges.json')]
+  const args = [
+    'geo',
+    'install',
+    '--data',
+    waybill.data,
+    '--cloud-file',
+    sharedData('cloud/aws-ip-ranges.json'),
+  ]
   expect(await run(command, args, { env: standIn('exit 1') })).toMatchObject({ code: 0 })
-  copyFileSync(shared('maxmind/GeoLite2-City-Test.mmdb'), join(waybill.data, 'geo', 'places.table'))
+  copyFileSync(sharedData('maxmind/GeoLite2-City-Test.mmdb'), join(waybill.data, 'geo', 'places.table'))
   const geo = async () =>
     ((await readReadiness(waybill)) as unknown as { geo: Record<string, { state: string }> }).geo
   await expect
@@ -127,22 +133,9 @@ test('data that comes while Waybill serves is used without a restart', { timeout
 })
 
 test('overrides with a mistake are refused at the start, by their line', async () => {
-  const file = join(folder, 'overrides.yaml')
   const list = join(folder, 'overrides.csv')
   writeFileSync(list, 'range,company\n192.0.2.0/24,Example\n192.0.2.0/33,Other\n198.51.100.0/24,Other,,x\n')
-  writeFileSync(file, `geo: {overrides: "${list}"}\n`)
-  const args = [
-    'serve',
-    '--config',
-    file,
-    '--data',
-    temporaryFolder('data'),
-    '--listen',
-    '127.0.0.1:0',
-    '--admin',
-    '127.0.0.1:0',
-  ]
-  const { code, stderr } = await run(command, args, {})
+  const { code, stderr } = await startWithSettings(`geo: {overrides: "${list}"}\n`)
   // A line for each, and nothing else.
   expect([code, ...stderr.trim().split('\n')]).toEqual([
     2,

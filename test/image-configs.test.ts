@@ -73,18 +73,18 @@ async function settleBy(name: string): Promise<void> {
   hold(upstream, last)
   upstream.answer(blobPath(last.config.digest), { body: last.config.bytes })
   expect(await pull(manifestPath(last.digest))).toBe(200)
-  await vi.waitFor(() => expect(told()).toContain(last.config.digest))
+  await expect.poll(() => told()).toContain(last.config.digest)
 }
 
 test('the config of an image is read once, and told as it is; no record speaks of it', async () => {
   for (let round = 0; round < 3; round++) expect(await pull(manifestPath('1.0'))).toBe(200)
-  await vi.waitFor(() => expect(told()).toEqual([image.digest, image.config.digest]))
+  await expect.poll(() => told()).toEqual([image.digest, image.config.digest])
   await pull(manifestPath(image.digest))
   expect(front.manifests[1]).toMatchObject({ digest: image.config.digest, mediaType: types.config })
   expect(Buffer.from(front.manifests[1]?.bytes ?? [])).toEqual(image.config.bytes)
   expect(asked()).toHaveLength(1)
   expect(asked()[0]?.headers).toMatchObject({ 'user-agent': 'waybill', via: '1.1 waybill' })
-  await vi.waitFor(() => expect(front.records).toHaveLength(4))
+  await expect.poll(() => front.records).toHaveLength(4)
   expect(new Set(front.records.map((record) => record.class))).toEqual(new Set(['manifest']))
   // Counted as what it is: a request to the registry.
   expect(front.upstreamAnswers).toHaveLength(upstream.seen.length)
@@ -110,7 +110,7 @@ test('what an index says of its images is enough; other images of the same are r
   for (const { config } of [listed, unplaced])
     upstream.answer(blobPath(config.digest), { body: config.bytes })
   for (const { digest } of [index, listed, unplaced]) expect(await pull(manifestPath(digest))).toBe(200)
-  await vi.waitFor(() => expect(told()).toContain(unplaced.config.digest))
+  await expect.poll(() => told()).toContain(unplaced.config.digest)
   await settleBy('last')
   expect(told()).not.toContain(listed.config.digest)
   expect(asked().map(({ url }) => url)).not.toContain(blobPath(listed.config.digest))
@@ -129,7 +129,7 @@ test.each(['redirect', 'stream'] as const)(
     })
     await start({ blobs })
     expect(await pull(manifestPath('1.0'))).toBe(200)
-    await vi.waitFor(() => expect(told()).toEqual([image.digest, image.config.digest]))
+    await expect.poll(() => told()).toEqual([image.digest, image.config.digest])
     expect(storage.seen.map(({ url }) => url)).toEqual(['/signed?a=1', '/further?b=2'])
     await storage.stop()
   },
@@ -143,7 +143,7 @@ test('a redirect to a host that is not listed is not followed', async () => {
   })
   await start({ redirectHosts: ['storage.example.com'] })
   await pull(manifestPath('1.0'))
-  await vi.waitFor(() => expect(asked()).toHaveLength(1))
+  await expect.poll(() => asked()).toHaveLength(1)
   await settleBy('last')
   expect(storage.seen).toEqual([])
   await storage.stop()
@@ -173,7 +173,7 @@ test.each([
     upstream.answer(blobPath(image.config.digest), { body: image.config.bytes })
     laterMs = 3_600_001
     expect(await pull(manifestPath('1.0'))).toBe(200)
-    await vi.waitFor(() => expect(told()).toContain(image.config.digest))
+    await expect.poll(() => told()).toContain(image.config.digest)
   },
 )
 
@@ -185,7 +185,7 @@ test('no more of a config is taken than its manifest says that there is', async 
     ...{ bytesFirst: body.length, bodyAfter: gate.opened },
   })
   expect(await pull(manifestPath('1.0'))).toBe(200)
-  await vi.waitFor(() => expect(asked()[0]?.aborted).toBe(true))
+  await expect.poll(() => asked()[0]?.aborted).toBe(true)
   gate.release()
   // No word of 1 MiB and more is asked for at all.
   const large = makeImage('large', 1_048_577)
@@ -200,7 +200,7 @@ test('each hour it is told again with its manifest, from memory', async () => {
   let laterMs = 0
   vi.spyOn(performance, 'now').mockImplementation(() => now() + laterMs)
   await pull(manifestPath('1.0'))
-  await vi.waitFor(() => expect(told()).toHaveLength(2))
+  await expect.poll(() => told()).toHaveLength(2)
   laterMs = 3_600_001
   await pull(manifestPath('1.0'))
   await vi.waitFor(() =>
@@ -224,7 +224,7 @@ test('an upstream that is silent about configs keeps nobody waiting, and is aske
     expect(await pull(blobPath(layerDigest))).toBe(200)
   }
   const configs = () => asked().filter(({ url }) => url !== blobPath(layerDigest))
-  await vi.waitFor(() => expect(configs()).toHaveLength(2))
+  await expect.poll(() => configs()).toHaveLength(2)
   gate.release()
   await vi.waitFor(() =>
     expect(told()).toEqual(expect.arrayContaining(images.map(({ config }) => config.digest))),
@@ -237,9 +237,9 @@ test('while clients take half of the places it is not asked for', async () => {
   const gate = createGate()
   upstream.answer(blobPath(layerDigest), { headAfter: gate.opened, body: 'layer' })
   const layer = pull(blobPath(layerDigest))
-  await vi.waitFor(() => expect(asked()).toHaveLength(1))
+  await expect.poll(() => asked()).toHaveLength(1)
   expect(await pull(manifestPath('1.0'))).toBe(200)
-  await vi.waitFor(() => expect(told()).toEqual([image.digest]))
+  await expect.poll(() => told()).toEqual([image.digest])
   gate.release()
   expect(await layer).toBe(200)
   await settleBy('last')
@@ -253,13 +253,13 @@ test('the fallback is asked for the config of what it serves, and in place of th
   upstream.answer(blobPath(image.config.digest), { status: 503 })
   second.answer(blobPath(image.config.digest), { body: image.config.bytes })
   expect(await pull(manifestPath('1.0'))).toBe(200)
-  await vi.waitFor(() => expect(told()).toContain(image.config.digest))
+  await expect.poll(() => told()).toContain(image.config.digest)
   const other = makeImage('other')
   upstream.answer(manifestPath('2.0'), { status: 503 })
   hold(second, other, '2.0')
   second.answer(blobPath(other.config.digest), { body: other.config.bytes })
   expect(await pull(manifestPath('2.0'))).toBe(200)
-  await vi.waitFor(() => expect(told()).toContain(other.config.digest))
+  await expect.poll(() => told()).toContain(other.config.digest)
   expect(asked().map(({ url }) => url)).toEqual([blobPath(image.config.digest)])
   await second.stop()
 })
@@ -267,7 +267,7 @@ test('the fallback is asked for the config of what it serves, and in place of th
 test('in passthrough mode nothing is asked', async () => {
   await start({ auth: 'passthrough' })
   for (const reference of ['1.0', image.digest]) expect(await pull(manifestPath(reference))).toBe(200)
-  await vi.waitFor(() => expect(told()).toEqual([image.digest]))
+  await expect.poll(() => told()).toEqual([image.digest])
   // A whole further round, so that what was begun by the first would be seen.
   await pull(manifestPath(image.digest))
   expect(asked()).toEqual([])
@@ -277,9 +277,9 @@ test('a stop waits for no config', async () => {
   const gate = createGate()
   upstream.answer(blobPath(image.config.digest), { headAfter: gate.opened, body: image.config.bytes })
   await pull(manifestPath('1.0'))
-  await vi.waitFor(() => expect(asked()).toHaveLength(1))
+  await expect.poll(() => asked()).toHaveLength(1)
   await front.stop()
-  await vi.waitFor(() => expect(asked()[0]?.aborted).toBe(true))
+  await expect.poll(() => asked()[0]?.aborted).toBe(true)
   gate.release()
   front = await startFront({ upstream: upstream.url })
 })

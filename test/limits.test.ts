@@ -1,6 +1,6 @@
 /** How much one client, and all of them, may have at once. */
 import { connect, type Socket } from 'node:net'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createGate, type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { type FrontOptions, startFront, type TestFront } from './support/front.ts'
 import { answered, speak } from './support/raw-client.ts'
@@ -33,7 +33,7 @@ test('behind a trusted proxy each client has its own share of requests, and gets
   const gate = createGate()
   upstream.answer(blob, { headAfter: gate.opened, body: 'x' })
   const held = [1, 2, 3].map(() => ask(blob, '192.0.2.7'))
-  await vi.waitFor(() => expect(upstream.seen).toHaveLength(3))
+  await expect.poll(() => upstream.seen).toHaveLength(3)
   const refused = await ask(blob, '192.0.2.7')
   expect(refused.statuses).toEqual([429])
   expect(refused.text).toContain('\r\nRetry-After: 5\r\n')
@@ -42,7 +42,7 @@ test('behind a trusted proxy each client has its own share of requests, and gets
   // What is answered here does not count, and others lose nothing.
   expect((await ask('/v2/', '192.0.2.7')).statuses).toEqual([200])
   const other = ask(blob, '192.0.2.8')
-  await vi.waitFor(() => expect(upstream.seen).toHaveLength(4))
+  await expect.poll(() => upstream.seen).toHaveLength(4)
   gate.release()
   for (const { statuses } of await Promise.all([...held, other])) expect(statuses).toEqual([200])
   for (let round = 0; round < 10; round++) expect((await ask(blob, '192.0.2.7')).statuses).toEqual([200])
@@ -56,9 +56,9 @@ test('places come back from requests that fail and from clients that leave', asy
     const gate = createGate()
     upstream.answer(blob, { headAfter: gate.opened })
     const socket = connect(front.port, '127.0.0.1', () => socket.write(get(blob)))
-    await vi.waitFor(() => expect(front.proxy.active()).toBe(1))
+    await expect.poll(() => front.proxy.active()).toBe(1)
     socket.destroy()
-    await vi.waitFor(() => expect(front.proxy.active()).toBe(0))
+    await expect.poll(() => front.proxy.active()).toBe(0)
     gate.release()
   }
   upstream.answer(blob, { body: 'x' })
@@ -73,13 +73,13 @@ test('a client that leaves keeps its place while what it asked for goes on for o
   for (const path of tags) upstream.answer(path, { status: 404, headAfter: gate.opened })
   for (const path of tags.slice(0, 2)) {
     const socket = connect(front.port, '127.0.0.1', () => socket.write(get(path)))
-    await vi.waitFor(() => expect(front.proxy.active()).toBe(1))
+    await expect.poll(() => front.proxy.active()).toBe(1)
     socket.destroy()
-    await vi.waitFor(() => expect(front.proxy.active()).toBe(0))
+    await expect.poll(() => front.proxy.active()).toBe(0)
   }
   expect((await ask(tags[2] as string)).statuses).toEqual([429])
   gate.release()
-  await vi.waitFor(async () => expect((await ask(tags[2] as string)).statuses).toEqual([404]))
+  await expect.poll(async () => (await ask(tags[2] as string)).statuses).toEqual([404])
   for (let round = 0; round < 10; round++)
     expect((await ask(`/v2/app/manifests/d${round}`)).statuses).toEqual([404])
 })
@@ -102,7 +102,7 @@ test('one connection more than there may be is closed', async () => {
   expect(await open('127.0.0.90')).toBe(false)
   expect(front.refusals).toEqual(['connections'])
   sockets.shift()?.destroy()
-  await vi.waitFor(async () => expect(await open('127.0.0.91')).toBe(true))
+  await expect.poll(() => open('127.0.0.91')).toBe(true)
 })
 
 test('where connections run short one client gets no more than its share, and leaves room for others', async () => {

@@ -9,7 +9,7 @@ import { stopRows } from './support/fault-rows-stop.ts'
 import { storageRows } from './support/fault-rows-storage.ts'
 
 const rows = [...startRows, ...serviceRows, ...storageRows, ...stopRows]
-const slow = { timeout: 40_000, interval: 100 }
+const slow = { timeout: 90_000, interval: 100 }
 
 async function askOrRefused({ ask }: RunningScene): Promise<FaultRow['clients']> {
   return ask().catch((error: Error) => {

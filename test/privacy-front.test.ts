@@ -7,10 +7,10 @@ import { shareBytes } from '../src/geo/range-builder.ts'
 import { createBlock } from '../src/proxy/block.ts'
 import { type GeoDatabase, loadDatabase, noGeoDatabases } from '../src/workers/geo-database.ts'
 import { startFront, type TestFront } from './support/front.ts'
+import { sharedData } from './support/shared-data.ts'
 
-const pathOf = (name: string) => new URL(`../../shared/data/maxmind/${name}.mmdb`, import.meta.url).pathname
 async function load(name: string) {
-  const loaded = await loadDatabase(pathOf(name))
+  const loaded = await loadDatabase(sharedData(`maxmind/${name}.mmdb`))
   if ('error' in loaded) throw new Error(loaded.error)
   return loaded
 }

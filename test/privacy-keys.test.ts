@@ -6,13 +6,13 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readReadiness } from './support/admin.ts'
 import { readRequestEvents } from './support/embedded-events.ts'
-import { startOneManifest } from './support/fault-scene.ts'
+import { startOneManifest, startWithSettings } from './support/fault-scene.ts'
 import type { FaultUpstream } from './support/fault-upstream.ts'
 import { send } from './support/http-client.ts'
-import { run, temporaryFolder } from './support/processes.ts'
+import { temporaryFolder } from './support/processes.ts'
 import { startRecordingWaybill } from './support/pulled-waybill.ts'
 import { dumpAll, type RedisServer, startRedis } from './support/redis.ts'
-import { command, type Waybill } from './support/waybill.ts'
+import type { Waybill } from './support/waybill.ts'
 
 const address = '81.2.69.173'
 const folder = temporaryFolder('keys')
@@ -47,9 +47,7 @@ async function ask(waybill: Waybill) {
 
 type Detail = { pseudonym_keys: { epoch: string; scope: string; destroyed_at: string }[] }
 
-test('nodes that share the file have one pseudonym; those without it, and the next epoch, another', {
-  timeout: 90_000,
-}, async () => {
+test('nodes that share the file have one pseudonym; those without it, and the next epoch, another', async () => {
   const nodes = await Promise.all([
     start(`keyFile: ${keyFile}`),
     start(`keyFile: ${keyFile}`),
@@ -74,9 +72,7 @@ test('nodes that share the file have one pseudonym; those without it, and the ne
   for (const node of nodes) expect(await node.stop()).toBe(0)
 })
 
-test('a restarted node goes on with the key that nodes share, and never with one of its own', {
-  timeout: 60_000,
-}, async () => {
+test('a restarted node goes on with the key that nodes share, and never with one of its own', async () => {
   const before = await start(`keyFile: ${keyFile}`)
   const known = await ask(before)
   await before.stop()
@@ -93,24 +89,11 @@ test('a restarted node goes on with the key that nodes share, and never with one
 })
 
 test('a file that holds no keys is refused at the start', async () => {
-  const file = join(folder, 'waybill.yaml')
   const keys = join(folder, 'wrong')
   writeFileSync(keys, 'secret\n')
-  writeFileSync(file, `redis: {url: "${redis.url}"}\nprivacy: {keyFile: ${keys}}\n`)
-  const args = [
-    'serve',
-    '--config',
-    file,
-    '--data',
-    temporaryFolder('data'),
-    '--listen',
-    '127.0.0.1:0',
-    '--admin',
-    '127.0.0.1:0',
-  ]
-  const { code, stderr } = await run(command, args, {})
-  expect([code, stderr.trim().split('\n').at(-1)]).toEqual([
-    2,
-    `waybill: privacy.keyFile: ${keys}: expected lines of 64 hex digits, one at least`,
-  ])
+  const settings = `redis: {url: "${redis.url}"}\nprivacy: {keyFile: ${keys}}\n`
+  expect(await startWithSettings(settings)).toEqual({
+    code: 2,
+    stderr: `waybill: privacy.keyFile: ${keys}: expected lines of 64 hex digits, one at least\n`,
+  })
 })

@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => upstream.stop())
 
-test.each([null, ...leakForms])('a leak as %s', { timeout: 60_000 }, async (form) => {
+test.each([null, ...leakForms])('a leak as %s', async (form) => {
   const waybill = await startRecordingWaybill(upstream.url, {
     settings: 'trustedProxies: [127.0.0.0/8]\nretention: {requests: 1d}\n',
     ...(form === null ? {} : { env: preloadLeak(form) }),

@@ -11,7 +11,7 @@ import {
 } from './support/bad-requests.ts'
 import { type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { startFront, type TestFront } from './support/front.ts'
-import { startHaproxy } from './support/haproxy-modes.ts'
+import { startHaproxy } from './support/haproxy.ts'
 import { startNginx } from './support/nginx.ts'
 import { answered, speak } from './support/raw-client.ts'
 

@@ -17,7 +17,7 @@ const log = { info() {}, warn() {} }
 
 beforeAll(async () => {
   cluster = await startRedisCluster()
-}, 60_000)
+})
 afterEach(async () => {
   for (const store of opened.splice(0)) await store.close()
 })

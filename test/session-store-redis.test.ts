@@ -1,7 +1,7 @@
 /** The session store on a real Redis: the behaviour of every store, and what only Redis can get wrong. */
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { createRedisStore, type RedisStore, type RedisStoreOptions } from '../src/sessionizer/redis-store.ts'
 import { freePort } from './support/processes.ts'
 import { type RedisServer, startRedis } from './support/redis.ts'
@@ -214,7 +214,7 @@ test('a server that is away or hangs is an error soon, and no matter once it is 
     }
     await own.stop()
     await expect(addPull(store)).rejects.toThrow()
-    await vi.waitFor(() => expect(said.length).toBeGreaterThan(0))
+    await expect.poll(() => said.length).toBeGreaterThan(0)
     expect(JSON.stringify(said)).not.toContain('hunter2')
   } finally {
     await store.close()

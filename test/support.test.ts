@@ -255,7 +255,7 @@ test('scripts/services does nothing when everything is there', async () => {
   const services = fileURLToPath(new URL('../scripts/services', import.meta.url))
   const started = performance.now()
   expect(await run(services, [])).toEqual({ code: 0, stdout: '', stderr: '' })
-  expect(performance.now() - started).toBeLessThan(1000)
+  expect(performance.now() - started).toBeLessThan(5000)
 })
 
 test('scripts/services without the right to install says what is missing', async () => {

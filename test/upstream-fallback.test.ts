@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Answer, createGate, type FaultUpstream, startFaultUpstream } from './support/fault-upstream.ts'
 import { type FrontOptions, startFront, type TestFront } from './support/front.ts'
+import { digestOf } from './support/push.ts'
 
 const mediaType = 'application/vnd.oci.image.manifest.v1+json'
 const manifest = JSON.stringify({ schemaVersion: 2, mediaType })
@@ -16,10 +17,6 @@ const blobPath = `/v2/app/blobs/${blob}`
 let first: FaultUpstream
 let second: FaultUpstream
 let front: TestFront
-
-function digestOf(bytes: string | Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-}
 
 function fill(upstream: FaultUpstream): void {
   upstream.answer(tagPath, { headers: manifestHeaders, body: manifest })
@@ -161,7 +158,7 @@ test('other bytes of the fallback reach nobody whole', async () => {
   second.answer(blobPath, { body: forged })
   front.records.length = 0
   await expect(get(blobPath).then(bytesOf)).rejects.toThrow()
-  await vi.waitFor(() => expect(front.records).toHaveLength(1))
+  await expect.poll(() => front.records).toHaveLength(1)
   expect(front.records[0]?.bytesSent).toBeLessThan(blobBytes.length)
   second.answer(blobPath, { headers: { 'Content-Length': null }, body: forged })
   await expect(get(blobPath).then(bytesOf)).rejects.toThrow()

@@ -1,10 +1,10 @@
 /** One client of the storm: takes the steps of its kind, retries, resumes and gives up as its plan says. */
 import { hash } from 'node:crypto'
+import { createRandom } from '../../test/support/random.ts'
 import { type Asker, digestOf, type Exchange, type Reply } from './exchange.ts'
 import type { StormImage } from './images.ts'
 import type { Mode, Step } from './kinds.ts'
 import type { Operation } from './plan.ts'
-import { createRandom } from './random.ts'
 import { failureHeader } from './registry.ts'
 
 /** What should become one package event. */

@@ -1,8 +1,8 @@
 /** What happens in a storm: who pulls what, when, from where, and what goes wrong. The seed decides all of it. */
 
+import { createRandom, type Random } from '../../test/support/random.ts'
 import type { StormImage } from './images.ts'
 import type { Kind } from './kinds.ts'
-import { createRandom, type Random } from './random.ts'
 
 /**
  * `refused`: the root is answered with an error until the client gives up. `retried`: one request fails once.

@@ -1,10 +1,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import { createCursorFile } from './cursors.ts'
 import { frameHeaderBytes } from './frame.ts'
 import { createLogKeeper } from './keeper.ts'
-import { createFolder, createRandom, flipByte, openReader, stream } from './log.fixture.ts'
+import { createFolder, flipByte, openReader, stream } from './log.fixture.ts'
 import type { LogFrame } from './reader.ts'
 import { comparePositions, type LogPosition, listSegments, segmentFile } from './segments.ts'
 import { createLogWriter, type LogWriter } from './writer.ts'
@@ -13,15 +14,18 @@ import { createLogWriter, type LogWriter } from './writer.ts'
 type Written = { text: string; start: LogPosition; end: LogPosition; damaged: boolean }
 
 const segmentBytes = 600
+// Written when it is closed alone: one that a crash left behind must not write later.
+const cursorFile = (directory: string) =>
+  createCursorFile({ directory, stream, targets: ['t'], intervalMs: 3_600_000 })
 
 /** One life of a stream: appends, reads, deliveries, restarts, damage and deletions, against a plain list. */
 async function live(seed: number): Promise<void> {
-  const random = createRandom(seed)
+  const { below: random } = createRandom(seed)
   const directory = createFolder()
   const keeper = createLogKeeper({ directory, targets: ['t'] })
   const written: Written[] = []
   let writer: LogWriter = open()
-  let cursors = createCursorFile({ directory, stream, targets: ['t'] })
+  let cursors = cursorFile(directory)
   let { reader } = openReader(directory)
   /** Index of the next frame that the reader has to give. */
   let next = 0
@@ -69,7 +73,7 @@ async function live(seed: number): Promise<void> {
     await writer.close()
     if (random(2) === 0) cursors.close()
     if (random(3) === 0) tear()
-    cursors = createCursorFile({ directory, stream, targets: ['t'] })
+    cursors = cursorFile(directory)
     writer = open()
     reopen()
   }

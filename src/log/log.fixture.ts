@@ -48,14 +48,3 @@ export function flipByte(directory: string, segment: number, offset: number, nam
   bytes[offset]! ^= 0x10
   fs.writeFileSync(file, bytes)
 }
-
-/** mulberry32: small, seeded, good enough to mix operations. */
-export function createRandom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
-}

@@ -1,5 +1,5 @@
 import { MessageChannel } from 'node:worker_threads'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { type Caller, createCaller, type Handlers, serveCalls } from './calls.ts'
 
 const opened: { close(): void }[] = []
@@ -31,7 +31,7 @@ test('answers reach their own calls, whatever order they come in', async () => {
     {},
   )
   const results = Promise.all([1, 2, 3].map((value) => caller.call<number>('double', value)))
-  await vi.waitFor(() => expect(waiting).toHaveLength(3))
+  await expect.poll(() => waiting).toHaveLength(3)
   for (const answer of waiting.reverse()) answer()
   expect(await results).toEqual([2, 4, 6])
   expect(caller.pending()).toBe(0)

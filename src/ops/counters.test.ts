@@ -1,25 +1,13 @@
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import { classes, outcomes } from '../record/record.ts'
 import { bucketBoundsMs, statusCodes, upstreamErrorReasons } from './counter-layout.ts'
 import { sumCounters } from './counter-totals.ts'
 import { createCountersMemory, createProxyCounters } from './counters.ts'
 
-/** Deterministic pseudo-random numbers in 0 … 1 (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 test('totals of several threads equal a naive count of the same requests', () => {
-  const random = seeded(7)
-  const pick = <Value>(values: readonly Value[]): Value =>
-    values[Math.floor(random() * values.length)] as Value
+  const { pick } = createRandom(7)
   const hosts = ['a.example', 'b.example', 'a.example']
   const memories = [0, 1, 2].map(() => createCountersMemory(hosts.length))
   const writers = memories.map((sab) => createProxyCounters({ sab, upstreams: hosts.length }))

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type AuthProblem, createUpstreamAuth, type UpstreamAuth } from './upstream-auth.ts'
 
 let nowMs = 1_000_000
@@ -62,7 +62,7 @@ test('renewed early, while the old one serves', async () => {
   nowMs += 2000
   expect([auth.wants('a', nowMs), auth.wants('a', nowMs)]).toEqual([false, false])
   expect(auth.authorization('a', nowMs)).toBe('Bearer t1')
-  await vi.waitFor(() => expect(auth.authorization('a', nowMs)).toBe('Bearer t2'))
+  await expect.poll(() => auth.authorization('a', nowMs)).toBe('Bearer t2')
   expect(asked).toHaveLength(2)
 })
 

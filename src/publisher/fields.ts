@@ -44,6 +44,8 @@ const data = { city_built_at: 'value', asn_built_at: 'value' } as const
 
 const privacy = { key_epoch: 'value', key_scope: 'value' } as const
 
+const origin = { client, geo, network, company, data, privacy, node: 'value' } as const
+
 const descriptor = { digest: 'value', size: 'value', media_type: 'value' } as const
 
 export const packageEventFields = {
@@ -89,13 +91,7 @@ export const packageEventFields = {
     k8s_complete_pull: 'value',
     config_blob_pull: 'value',
   },
-  client,
-  geo,
-  network,
-  company,
-  data,
-  privacy,
-  node: 'value',
+  ...origin,
 } as const satisfies TreeOf<PackageEvent>
 
 export const requestEventFields = {
@@ -123,13 +119,7 @@ export const requestEventFields = {
   upstream_status: 'value',
   redirect_host: 'value',
   aborted: 'value',
-  client,
-  geo,
-  network,
-  company,
-  data,
-  privacy,
-  node: 'value',
+  ...origin,
 } as const satisfies TreeOf<RequestEvent>
 
 export const manifestFields = {

@@ -35,6 +35,18 @@ export type Company = { name: string; domain: string | null; confidence: string;
 
 export type Privacy = { key_epoch: string; key_scope: 'node' | 'shared' }
 
+/** Who asked, as far as it is known, by what, and which node was asked. */
+export type Origin = {
+  client: Client
+  geo: Geo
+  network: Network
+  company: Company
+  /** Build dates of the databases that geo and network came from. */
+  data: { city_built_at: string | null; asn_built_at: string | null }
+  privacy: Privacy
+  node: string
+}
+
 /** `schemas/request-event.json`. Times RFC 3339 UTC with ms, durations in ms, sizes in bytes. */
 export type RequestEvent = {
   schema: 'waybill.request-event/1'
@@ -65,15 +77,7 @@ export type RequestEvent = {
   upstream_status: number | null
   redirect_host: string | null
   aborted: boolean
-  client: Client
-  geo: Geo
-  network: Network
-  company: Company
-  /** Build dates of the databases that geo and network came from. */
-  data: { city_built_at: string | null; asn_built_at: string | null }
-  privacy: Privacy
-  node: string
-}
+} & Origin
 
 /** A transfer still running: a request event with cumulative bytes, under the id its end will have. Never published. */
 export type Heartbeat = Omit<RequestEvent, 'schema'> & { schema: 'waybill.heartbeat/1' }
@@ -157,11 +161,4 @@ export type PackageEvent = {
     k8s_complete_pull: boolean
     config_blob_pull: boolean
   }
-  client: Client
-  geo: Geo
-  network: Network
-  company: Company
-  data: { city_built_at: string | null; asn_built_at: string | null }
-  privacy: Privacy
-  node: string
-}
+} & Origin

@@ -1,41 +1,13 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import { createRingBuffer } from './layout.ts'
 import { createRingReader, forEachFrame, type RingSlice } from './reader.ts'
-import { createRingWriter, type RingWriter } from './writer.ts'
-
-const capacityBytes = 1024
-const timestampOffset = 8
-
-function createRing(capacity = capacityBytes, startPosition = 0) {
-  const sab = createRingBuffer(capacity, { startPosition })
-  return { sab, writer: createRingWriter(sab), reader: createRingReader(sab, { timestampOffset }) }
-}
-
-/** A frame whose body is `mark` throughout, so that an overrun shows. */
-function put(writer: RingWriter, length: number, timestamp: number, mark = 0, reserved = false): boolean {
-  const offset = writer.tryClaim(length, reserved)
-  if (offset < 0) return false
-  writer.view.setFloat64(offset + timestampOffset, timestamp, true)
-  writer.bytes.fill(mark, offset + 16, offset + length)
-  writer.commit()
-  return true
-}
-
-/** mulberry32: small, seeded, good enough to mix operations. */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
-}
+import { createRing, put, timestampOffset } from './ring.fixture.ts'
 
 test.each([1, 2, 3, 4])('agrees with a plain queue over 100 laps, seed %d', (seed) => {
-  const random = createRandom(seed)
+  const { below: random } = createRandom(seed)
   const ring = createRing(4096, 2 ** 32 - 20_000)
   const queue: { stamp: number; length: number }[] = []
   const out: { slice: RingSlice; frames: { stamp: number; length: number }[] }[] = []

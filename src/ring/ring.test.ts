@@ -1,25 +1,8 @@
 import { expect, test } from 'vitest'
 import { createRingBuffer, ringHeaderBytes } from './layout.ts'
-import { createRingReader, forEachFrame, type RingSlice } from './reader.ts'
-import { createRingWriter, type RingWriter } from './writer.ts'
-
-const capacityBytes = 1024
-const timestampOffset = 8
-
-function createRing(capacity = capacityBytes, startPosition = 0) {
-  const sab = createRingBuffer(capacity, { startPosition })
-  return { sab, writer: createRingWriter(sab), reader: createRingReader(sab, { timestampOffset }) }
-}
-
-/** A frame whose body is `mark` throughout, so that an overrun shows. */
-function put(writer: RingWriter, length: number, timestamp: number, mark = 0, reserved = false): boolean {
-  const offset = writer.tryClaim(length, reserved)
-  if (offset < 0) return false
-  writer.view.setFloat64(offset + timestampOffset, timestamp, true)
-  writer.bytes.fill(mark, offset + 16, offset + length)
-  writer.commit()
-  return true
-}
+import { forEachFrame, type RingSlice } from './reader.ts'
+import { capacityBytes, createRing, put, timestampOffset } from './ring.fixture.ts'
+import { createRingWriter } from './writer.ts'
 
 function timestampsOf(sab: SharedArrayBuffer, slice: RingSlice): number[] {
   const seen: number[] = []

@@ -2,7 +2,7 @@
  * Pairs of sessions found step by step are those of one walk over all requests.
  */
 import { expect, test } from 'vitest'
-import { createRandom } from '../../test/support/session-storm.ts'
+import { createRandom } from '../../test/support/random.ts'
 import { compareEntries, decideJoins, joinEntryOf, type OpenEntry } from './join-index.ts'
 import { pairSessions } from './pair-sessions.ts'
 import { parseFact } from './pull/session.fixture.ts'

@@ -3,7 +3,7 @@
  * same images at once, with a token for each pull, with containerd's two, with one that is renewed on the way, with one
  * for many, or with none.
  */
-import type { Random } from '../../test/support/session-storm.ts'
+import type { Random } from '../../test/support/random.ts'
 import type { Heartbeat, Manifest, RequestEvent } from '../record/events.ts'
 import { createImageGraph, parseFact } from './pull/session.fixture.ts'
 import type { Fact } from './types.ts'

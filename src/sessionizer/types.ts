@@ -2,7 +2,7 @@
  * The fact: what a session keeps of one request event; with the manifest graph it is all that
  * `summarise` sees.
  */
-import type { Client, Company, Geo, Manifest, Network, PackageEvent, Privacy } from '../record/events.ts'
+import type { Manifest, Origin, PackageEvent } from '../record/events.ts'
 import type { Outcome } from '../record/record.ts'
 
 /** What is the same for most facts of a session; stored once and shared. */
@@ -12,14 +12,7 @@ export type FactContext = {
   repository: string
   upstream: string | null
   upstream_repository: string | null
-  client: Client
-  geo: Geo
-  network: Network
-  company: Company
-  data: { city_built_at: string | null; asn_built_at: string | null }
-  privacy: Privacy
-  node: string
-}
+} & Origin
 
 export type Fact = {
   /** The record's id; a heartbeat has that of the request it speaks of. */

@@ -1,17 +1,18 @@
 import { expect, test, vi } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import type { LogEntry } from '../record/events.ts'
 import type { WaybillRecord } from '../record/record.ts'
 import { createBatchTask } from './batch.ts'
 import { enrichmentSteps, type Step } from './enrichment-steps.ts'
 import type { Pseudonyms } from './pseudonym.ts'
 import { createBatch, createRecord, noon, services } from './record.fixture.ts'
-import { createRandom, range } from './ring.fixture.ts'
+import { range } from './ring.fixture.ts'
 
 const agents = ['docker/28.1.1 go/go1.23.8 os/linux arch/amd64', 'docker/27.0.0', 'Helm/3.15.0', 'curl/8', '']
 
 /** Records of few clients, so that a batch finds what it knows already. */
 function createRecords(seed: number, count: number): WaybillRecord[] {
-  const random = createRandom(seed)
+  const { next: random } = createRandom(seed)
   const below = (limit: number) => Math.floor(random() * limit)
   return range(count).map((sequence) => {
     const address = new Uint8Array(16)

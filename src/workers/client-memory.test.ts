@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import { createClientMemory } from './client-memory.ts'
 import { type ClientServices, findClient } from './client-steps.ts'
 import { createKeyCarry } from './key-carry.ts'
@@ -6,7 +7,7 @@ import { createKeyReader } from './key-reader.ts'
 import { createKeyring } from './keyring.ts'
 import { createPseudonymizer } from './pseudonym.ts'
 import { london, noon, services } from './record.fixture.ts'
-import { createRandom, range } from './ring.fixture.ts'
+import { range } from './ring.fixture.ts'
 
 afterEach(() => vi.useRealTimers())
 
@@ -71,7 +72,7 @@ test.each(range(4))(
   'seed %i: what is remembered is what a look would find, of more than it has room for',
   async (seed) => {
     const scene = await start({ maxClients: 40 })
-    const random = createRandom(seed)
+    const { next: random } = createRandom(seed)
     const below = (limit: number) => Math.floor(random() * limit)
     for (const _ of range(60)) {
       const address = new Uint8Array(16)

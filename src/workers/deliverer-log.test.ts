@@ -2,17 +2,18 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import { createLogReader } from '../log/reader.ts'
 import { comparePositions, type LogPosition, streamStart } from '../log/segments.ts'
 import { createLogWriter } from '../log/writer.ts'
 import type { LogEntry } from '../record/events.ts'
 import { cleanups, idsOf, setUp } from './deliverer.fixture.ts'
-import { createRandom, range } from './ring.fixture.ts'
+import { range } from './ring.fixture.ts'
 
 test.each([1, 2, 3, 4])(
   'seed %i: on a real log, with failures and restarts, nothing is lost',
   async (seed) => {
-    const random = createRandom(seed)
+    const { next: random } = createRandom(seed)
     const directory = mkdtempSync(join(tmpdir(), 'waybill-deliverer-'))
     cleanups.push(() => rmSync(directory, { recursive: true }))
     const writer = createLogWriter({ directory, stream: 's', segmentBytes: 4000 })

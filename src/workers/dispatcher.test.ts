@@ -1,7 +1,8 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import type { RingSlice } from '../ring/reader.ts'
 import { createDispatcher, type Dispatcher, type DispatcherOptions } from './dispatcher.ts'
-import { createRandom, createTestRing, numbersOf, range } from './ring.fixture.ts'
+import { createTestRing, numbersOf, range } from './ring.fixture.ts'
 
 type Task = Parameters<DispatcherOptions['run']>[0]
 
@@ -189,7 +190,7 @@ test('a busy ring does not keep another from the pool', async () => {
 test.each([1, 2, 3, 4, 5, 6])(
   'seed %i: each record is safe once or dead once, and freed in order',
   async (seed) => {
-    const random = createRandom(seed)
+    const { next: random } = createRandom(seed)
     const rings = [createTestRing(0, 8192), createTestRing(1, 16_384)]
     const poison = new Set(range(3000).filter(() => random() < 0.004))
     const safe = new Map<number, number>()

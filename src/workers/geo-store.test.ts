@@ -1,7 +1,7 @@
 import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, test, vi } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import type { GeoDatabases } from './geo-database.ts'
 import { createGeoStore, type GeoSource } from './geo-store.ts'
 
@@ -36,7 +36,7 @@ test('a file that comes while it runs is taken up, without a word of it before',
   const { store, lines, changes } = await start([{ role: 'city', path, isConfigured: false }])
   expect([store.current().city, store.report(), lines]).toEqual([null, {}, []])
   copyFileSync(pathOf('GeoLite2-City-Test'), path)
-  await vi.waitFor(() => expect(changes).toHaveLength(1))
+  await expect.poll(() => changes).toHaveLength(1)
   expect(changes[0]?.city?.type).toBe('GeoLite2-City')
   expect(store.report().city).toMatchObject({ state: 'ok', why: null, type: 'GeoLite2-City', file: path })
   store.close()
@@ -48,13 +48,13 @@ test('a file that is replaced by a broken one, then by a sound one: the one in u
   const { store, lines, changes, results } = await start([{ role: 'city', path, isConfigured: true }])
   const before = store.current().city
   writeFileSync(path, readFileSync(pathOf('GeoLite2-City-Test')).subarray(0, 9000))
-  await vi.waitFor(() => expect(store.report().city?.state).toBe('kept'))
+  await expect.poll(() => store.report().city?.state).toBe('kept')
   expect(store.current().city).toBe(before)
   expect(lines.at(-1)).toBe(`error: ${path} is not a sound MaxMind DB file: the one before stays in use`)
   const next = join(folder, 'next.mmdb')
   copyFileSync(pathOf('GeoLite2-Country-Test'), next)
   renameSync(next, path)
-  await vi.waitFor(() => expect(changes).toHaveLength(1))
+  await expect.poll(() => changes).toHaveLength(1)
   expect(store.current().city?.type).toBe('GeoLite2-Country')
   rmSync(path)
   await new Promise((resolve) => setImmediate(resolve))
@@ -72,7 +72,7 @@ test('a configured file that is not there is a failure, and is taken up when it 
   const { store, changes } = await start([{ role: 'asn', path, isConfigured: true }])
   expect(store.report().asn).toMatchObject({ state: 'failed', why: 'cannot be read (ENOENT)' })
   copyFileSync(pathOf('GeoLite2-ASN-Test'), path)
-  await vi.waitFor(() => expect(changes).toHaveLength(1))
+  await expect.poll(() => changes).toHaveLength(1)
   expect(store.report().asn?.state).toBe('ok')
   store.close()
 })
@@ -90,7 +90,7 @@ test('data older than 45 days is used and warned of, once a day', async () => {
   const warnings = () => old.lines.filter((line) => line.startsWith('warn: a geo database is older')).length
   expect(warnings()).toBe(1)
   clock.time += 25 * 3_600_000
-  await vi.waitFor(() => expect(warnings()).toBe(2))
+  await expect.poll(() => warnings()).toBe(2)
   old.store.close()
 })
 
@@ -99,10 +99,10 @@ test('overrides are read anew when they change; a mistake keeps those in use and
   writeFileSync(path, '192.0.2.0/24,Example\n')
   const { store, changes } = await start([{ role: 'overrides', path, isConfigured: true }])
   writeFileSync(path, '192.0.2.0/24,Example\n192.0.2.0/33,Other\n')
-  await vi.waitFor(() => expect(store.report().overrides?.state).toBe('kept'))
+  await expect.poll(() => store.report().overrides?.state).toBe('kept')
   expect(store.report().overrides?.why).toMatch(/^line 2, column 1: "192.0.2.0\/33": expected a range/)
   expect(changes).toEqual([])
   writeFileSync(path, '192.0.2.0/24,Another\n')
-  await vi.waitFor(() => expect(changes).toHaveLength(1))
+  await expect.poll(() => changes).toHaveLength(1)
   store.close()
 })

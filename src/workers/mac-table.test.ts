@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import { createMacTable } from './mac-table.ts'
-import { createRandom, range } from './ring.fixture.ts'
+import { range } from './ring.fixture.ts'
 
 test.each([1, 2, 3])(
   'seed %i: a MAC finds what a map of it would, until the table is full or cleared',
   (seed) => {
-    const random = createRandom(seed)
+    const { next: random } = createRandom(seed)
     const table = createMacTable<{ number: number }>(100)
     for (const _ of range(5)) {
       const twin = new Map<string, object>()

@@ -1,5 +1,5 @@
 /** A manifest survives the end of a worker and a full disk; one that ends workers, and too many, do not stay. */
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { createManifestKeeper } from './manifest-keeper.ts'
 
 const manifest = { digest: 'sha256:aa', mediaType: 'application/json', bytes: new Uint8Array(2) }
@@ -22,14 +22,14 @@ function createFixture(outcomes: (Error | null)[]) {
 test('the end of a worker is no loss', async () => {
   const { keeper, seen } = createFixture([workerExit, workerExit, null])
   keeper.keep(manifest)
-  await vi.waitFor(() => expect(seen.runs).toBe(3))
+  await expect.poll(() => seen.runs).toBe(3)
   expect(seen).toEqual({ runs: 3, retries: ['worker_exit', 'worker_exit'], lines: [] })
 })
 
 test('one that ends every worker is given up, and said so', async () => {
   const { keeper, seen } = createFixture([workerExit])
   keeper.keep(manifest)
-  await vi.waitFor(() => expect(seen.lines).toHaveLength(1))
+  await expect.poll(() => seen.lines).toHaveLength(1)
   expect(seen.runs).toBe(3)
 })
 
@@ -37,12 +37,12 @@ test('a disk that is full for a while is waited for, but not for ever', async ()
   const full = new Error('ENOSPC: no space left on device, write')
   const { keeper, seen } = createFixture([...Array.from({ length: 9 }, () => full), null])
   keeper.keep(manifest)
-  await vi.waitFor(() => expect(seen.runs).toBe(10))
+  await expect.poll(() => seen.runs).toBe(10)
   expect(seen.lines).toEqual([])
 
   const ever = createFixture([full])
   ever.keeper.keep(manifest)
-  await vi.waitFor(() => expect(ever.seen.lines).toHaveLength(1))
+  await expect.poll(() => ever.seen.lines).toHaveLength(1)
   expect(ever.seen.runs).toBeLessThan(20)
 })
 
@@ -60,7 +60,7 @@ test('of thousands that come at once, as after a start, none is lost, and few ar
     log: { warn: (_, message) => void lines.push(message) },
   })
   for (let number = 0; number < 5000; number++) keeper.keep(manifest)
-  await vi.waitFor(() => expect(seen).toBe(5000), { timeout: 10_000 })
+  await expect.poll(() => seen, { timeout: 10_000 }).toBe(5000)
   expect(most).toBeLessThan(100)
   expect(lines).toEqual([])
 })

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import type { Heartbeat, LogEntry, Manifest, RequestEvent } from '../record/events.ts'
 import { packEntries, unpackEntries } from './packed-entries.ts'
-import { createRandom, range } from './ring.fixture.ts'
+import { range } from './ring.fixture.ts'
 
 const manifest: Manifest = {
   schema: 'waybill.manifest/1',
@@ -19,7 +20,7 @@ const manifest: Manifest = {
 
 /** Entries whose every field varies, and whose objects are sometimes shared. */
 function createEntries(seed: number, count: number): LogEntry[] {
-  const random = createRandom(seed)
+  const { next: random } = createRandom(seed)
   const pick = <Value>(...values: Value[]): Value => values[Math.floor(random() * values.length)]!
   const text = () => pick('a', 'é', '')
   const number = () => pick(0, 1, 2.5)

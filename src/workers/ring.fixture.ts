@@ -36,11 +36,3 @@ export function numbersOf({ sab, from, to }: { sab: SharedArrayBuffer; from: num
 }
 
 export const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i)
-
-export function createRandom(seed: number) {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state / 2 ** 32
-  }
-}

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createRandom } from '../../test/support/random.ts'
 import { createRecord } from './record.fixture.ts'
-import { createRandom, range } from './ring.fixture.ts'
+import { range } from './ring.fixture.ts'
 import { createSessionFinder, sessionOf } from './session-id.ts'
 
 const client = (id: string, tool = 'docker', via: string | null = null) => ({ id, tool, via })
@@ -57,7 +58,7 @@ test('the id is the hash of the documented layout, whatever the fields hold', ()
 })
 
 test.each(range(5))('seed %i: found once for a batch, a session has the name it has alone', (seed) => {
-  const random = createRandom(seed)
+  const { next: random } = createRandom(seed)
   const below = (limit: number) => Math.floor(random() * limit)
   const sessions = createSessionFinder(8)
   for (const _ of range(400)) {

@@ -1,6 +1,7 @@
 /** Recorded requests of registry clients, and their replay against a front, each on the connections that it used. */
 import { readFileSync } from 'node:fs'
 import { openRawConnection, type RawAnswer, type RawConnection } from './raw-connection.ts'
+import { sharedData } from './shared-data.ts'
 
 type Step = {
   m: string
@@ -45,8 +46,7 @@ export type Trace = {
 
 /** With the User-Agent and the mode of each filled in. */
 export function readTraces(file: 'client-traces.json' | 'captured-traces.json'): Trace[] {
-  const url = new URL(`../../../shared/data/${file}`, import.meta.url)
-  const { traces } = JSON.parse(readFileSync(url, 'utf8')) as { traces: Trace[] }
+  const { traces } = JSON.parse(readFileSync(sharedData(file), 'utf8')) as { traces: Trace[] }
   return traces.map((trace) => {
     const named = trace.uaRef === undefined ? trace : traces.find(({ id }) => id === trace.uaRef)
     const mode = trace.mode ?? (trace.steps.some(({ s }) => s === 401) ? 'token' : 'open')

@@ -67,7 +67,7 @@ export async function removeLeftovers(folder: string): Promise<void> {
   for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
     const words = readOrEmpty(`/proc/${name}/cmdline`).split('\0')
     const ours = words.some((word) => word.startsWith(`${folder}/`))
-    if (ours && words[0]?.includes('containerd-shim')) process.kill(Number(name), 'SIGKILL')
+    if (ours && words[0]?.includes('containerd-shim')) endIfAlive(Number(name))
   }
   // The fifth field is the mount point; the newest come last and go first.
   const mounts = readOrEmpty('/proc/self/mountinfo')
@@ -75,6 +75,14 @@ export async function removeLeftovers(folder: string): Promise<void> {
     .map((line) => line.split(' ')[4] ?? '')
     .filter((path) => path.startsWith(`${folder}/`))
   for (const path of mounts.reverse()) await run('umount', ['--lazy', path])
+}
+
+function endIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended by itself meanwhile.
+  }
 }
 
 function readOrEmpty(path: string): string {

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { FaultRow, Scene } from './fault-rows.ts'
-import { startOther, startRefused } from './fault-scene.ts'
+import { freeFlags, startOther, startRefused, startWithSettings } from './fault-scene.ts'
 import { freePort, temporaryFolder } from './processes.ts'
 
 function refused(fault: string, problems: readonly string[], arrange: () => Promise<Scene>): FaultRow {
@@ -16,15 +16,6 @@ function refused(fault: string, problems: readonly string[], arrange: () => Prom
     metric: null,
     arrange,
   }
-}
-
-async function freeFlags(flags: Record<string, string> = {}): Promise<string[]> {
-  return Object.entries({
-    '--listen': `127.0.0.1:${await freePort()}`,
-    '--admin': `127.0.0.1:${await freePort()}`,
-    '--data': temporaryFolder('data'),
-    ...flags,
-  }).flat()
 }
 
 async function startBesideServer(flag: '--listen' | '--admin'): Promise<Scene> {
@@ -55,11 +46,7 @@ export const startRows: readonly FaultRow[] = [
       'listen: "nowhere" (…waybill.yaml line 1): expected HOST:PORT, like 127.0.0.1:8080, localhost:8080 or [::1]:8080',
       'upstraem: unknown key (…waybill.yaml line 2): did you mean upstream?',
     ],
-    async () => {
-      const file = join(temporaryFolder('config'), 'waybill.yaml')
-      writeFileSync(file, 'listen: nowhere\nupstraem: https://ghcr.io\n')
-      return { ended: await startRefused(['--config', file]) }
-    },
+    async () => ({ ended: await startWithSettings('listen: nowhere\nupstraem: https://ghcr.io\n') }),
   ),
   refused(
     'A geo database is missing or no such file',

@@ -14,16 +14,15 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { readMetric } from './admin.ts'
 import { readPackageEvents, readRequestEvents } from './embedded-events.ts'
 import type { FaultRow } from './fault-rows.ts'
 import { startScene } from './fault-scene.ts'
 import { temporaryFolder } from './processes.ts'
+import { sharedData } from './shared-data.ts'
 import type { Waybill } from './waybill.ts'
 import { preloadWorkerFaults } from './worker-faults.ts'
 
-const databases = '../../../shared/data/maxmind'
 /** All that waits in a full ring (16 MiB) has room in it, as JSON and with the database beside it. */
 const diskBytes = 96 * 1024 * 1024
 
@@ -180,9 +179,7 @@ export const storageRows: readonly FaultRow[] = [
     log: [{ level: 'error', msg: '… is not a sound MaxMind DB file: served without it' }],
     metric: { name: 'waybill_dependency_up', labels: { name: 'geo:city' }, value: '0' },
     async arrange() {
-      const city = fileURLToPath(
-        new URL(`${databases}/GeoIP2-City-Test-Invalid-Node-Count.mmdb`, import.meta.url),
-      )
+      const city = sharedData('maxmind/GeoIP2-City-Test-Invalid-Node-Count.mmdb')
       return startScene({ settings: `geo: {city: ${city}}\n` })
     },
   },

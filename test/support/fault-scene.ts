@@ -1,8 +1,10 @@
 /** A Waybill before an upstream with one manifest, for tests of what clients and operators see of a fault. */
 import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { RunningScene } from './fault-rows.ts'
 import { type FaultUpstream, startFaultUpstream } from './fault-upstream.ts'
-import { run } from './processes.ts'
+import { freePort, run, temporaryFolder } from './processes.ts'
 import { startRecordingWaybill } from './pulled-waybill.ts'
 import { command, startWaybill, type Waybill } from './waybill.ts'
 
@@ -83,6 +85,23 @@ export async function startRefused(
   const [first = command, ...words] = [...before, command, 'serve', ...args]
   const { code, stderr } = await takeTurn(() => run(first, words, { timeoutMs: 30_000 }))
   return { code, stderr }
+}
+
+/** Flags of a start that meets nobody; `flags`: instead of these, or more. */
+export async function freeFlags(flags: Record<string, string> = {}): Promise<string[]> {
+  return Object.entries({
+    '--listen': `127.0.0.1:${await freePort()}`,
+    '--admin': `127.0.0.1:${await freePort()}`,
+    '--data': temporaryFolder('data'),
+    ...flags,
+  }).flat()
+}
+
+/** `serve` with a config file that is refused. */
+export function startWithSettings(settings: string): Promise<{ code: number; stderr: string }> {
+  const file = join(temporaryFolder('config'), 'waybill.yaml')
+  writeFileSync(file, settings)
+  return startRefused(['--config', file])
 }
 
 /** For faults that need another Waybill. */

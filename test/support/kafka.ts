@@ -150,7 +150,8 @@ export async function readTopic(
   topic: string,
   timeoutMs = 30_000,
 ): Promise<KafkaMessage[]> {
-  const kafka = connect(brokers, 'reader', 5)
+  // After a start the coordinator of groups may take a while; `timeoutMs` bounds it.
+  const kafka = connect(brokers, 'reader', 20)
   const admin = kafka.admin()
   await admin.connect()
   const offsets = await admin.fetchTopicOffsets(topic).finally(() => admin.disconnect())

@@ -1,6 +1,7 @@
 /** An nginx with one worker, to measure Waybill against. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Certificates } from './certificates.ts'
 import { freePort, removeFolder, startProcess, temporaryFolder } from './processes.ts'
 
 export type Nginx = {
@@ -74,6 +75,36 @@ ${server}
       removeFolder(folder)
     },
   }
+}
+
+export type NginxProxy = Pick<Nginx, 'url' | 'host' | 'stop'>
+
+/**
+ * One that ends TLS before `to`, with the settings of docs/operations.md. `forwardedFor`: what it says of the
+ * client; `upstream`: lines of the `upstream {}` block.
+ */
+export async function startTlsNginx(
+  to: string,
+  { cert, key }: Pick<Certificates, 'cert' | 'key'>,
+  { forwardedFor = '$remote_addr', upstream = '' } = {},
+): Promise<NginxProxy> {
+  const host = `127.0.0.1:${await freePort()}`
+  const { stop } = await startNginx(
+    `    listen ${host} ssl;
+    ssl_certificate ${cert};
+    ssl_certificate_key ${key};
+    location / {
+      proxy_pass http://waybill;
+      proxy_http_version 1.1;
+      proxy_buffering off;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For ${forwardedFor};
+      proxy_set_header X-Forwarded-Proto $scheme;
+    }`,
+    `upstream waybill { server ${to} max_fails=0; ${upstream} }`,
+  )
+  return { url: `https://${host}`, host, stop }
 }
 
 /** Any HTTP answer at all: what the configuration answers is not ours to know. */

@@ -43,6 +43,11 @@ const outputCharacters = 4 * 1024 * 1024
 // Below Linux's ephemeral range (32768-60999): no outgoing connection takes a port between choice and use.
 const firstPort = 10_000
 const lastPort = 32_000
+// Files that run at once draw from ranges of their own, so that none takes a port that another is about to use.
+const portRanges = 16
+const { VITEST_POOL_ID = '0' } = process.env
+const portsInRange = Math.floor((lastPort - firstPort) / portRanges)
+const firstOfRange = firstPort + (Number(VITEST_POOL_ID) % portRanges) * portsInRange
 // Debian keeps daemons in sbin, which the PATH of an ordinary user need not have.
 const { PATH = '' } = process.env
 const searchPath = `${PATH}:/usr/local/sbin:/usr/sbin:/sbin`
@@ -140,7 +145,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     exited,
   }
 
-  const deadline = performance.now() + (options.readyTimeoutMs ?? 30_000)
+  const deadline = performance.now() + (options.readyTimeoutMs ?? 60_000)
   while (options.ready) {
     if (ended) throw new Error(`${options.command} ended before it was ready\n${texts.all.slice(-4000)}`)
     if (await options.ready(texts.all)) break
@@ -188,7 +193,7 @@ export function isAlive(pid: number): boolean {
 /** A port of 127.0.0.1 that nothing listens on, never given twice by one process. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const port = randomInt(firstPort, lastPort)
+    const port = firstOfRange + randomInt(portsInRange)
     if (portsGiven.has(port)) continue
     const free = await new Promise<boolean>((resolve) => {
       const server = createServer()

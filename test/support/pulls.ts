@@ -7,7 +7,7 @@ import type { Image, PlatformImage } from './image.ts'
 import { schemaErrors } from './schema-validation.ts'
 
 /** The event of a finished pull is there so soon after it, with the idle time below. */
-export const eventWithinMs = 5000
+export const eventWithinMs = 10_000
 export const sessionIdle = ['--session-idle', '2s'] as const
 
 /** What a client takes that is not told otherwise. */

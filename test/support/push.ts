@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 
 export type Pushed = { digest: string; size: number; bytes: Buffer }
 
-export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): string {
+export function digestOf(bytes: string | Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): string {
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
 }
 

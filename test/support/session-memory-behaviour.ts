@@ -6,10 +6,10 @@ import type { Attempt } from '../../src/sessionizer/memory/attempt-history.ts'
 import { createTagHistory, type TagSighting } from '../../src/sessionizer/memory/tag-history.ts'
 import { tagKeyOf } from '../../src/sessionizer/memory-notes.ts'
 import type { SessionStore } from '../../src/sessionizer/store.ts'
+import { createRandom } from './random.ts'
 import { samplePackageEvent } from './sample-events.ts'
 import { digestOf, hexId, manifestRequest, type RequestFields, recordId, startMs } from './session-facts.ts'
 import type { OpenStore } from './session-store-behaviour.ts'
-import { createRandom } from './session-storm.ts'
 
 const fact = factOf(manifestRequest(recordId(0), 'HEAD', '1.0'))!
 const [tagKey, joinKey] = [tagKeyOf(fact.context), joinKeyOf(fact)]

@@ -372,7 +372,7 @@ export function testSessionStore(open: OpenStore): void {
       [hexId('other')]: sizes.other,
       [hexId('huge')]: mostFacts,
     })
-  }, 30_000)
+  })
 
   test('what was counted in several closes, of several rings, never counts again', async () => {
     const store = await open()

@@ -4,9 +4,10 @@ import { expect, test } from 'vitest'
 import type { PackageEvent } from '../../src/record/events.ts'
 import { createSessionLoop } from '../../src/sessionizer/session-loop.ts'
 import type { SessionStore } from '../../src/sessionizer/store.ts'
+import { createRandom } from './random.ts'
 import { startMs } from './session-facts.ts'
 import { type OpenStore, rules } from './session-store-behaviour.ts'
-import { createGrouping, createRandom, createStorm, expectedEvents, stormMs } from './session-storm.ts'
+import { createGrouping, createStorm, expectedEvents, stormMs } from './session-storm.ts'
 
 const log = { info() {}, warn() {}, error() {} }
 
@@ -94,6 +95,5 @@ export function testSessionStorm(open: OpenStore, seeds: readonly number[] = [1,
       expect([...expected.values()].some((event) => event.session_ids.length === 2)).toBe(true)
       expect(new Map([...published].sort())).toEqual(new Map([...expected].sort()))
     },
-    60_000,
   )
 }

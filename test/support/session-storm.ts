@@ -15,21 +15,8 @@ import {
 import type { SessionRules } from '../../src/sessionizer/schedule.ts'
 import type { SummaryTools } from '../../src/sessionizer/session-work.ts'
 import type { Fact } from '../../src/sessionizer/types.ts'
+import type { Random } from './random.ts'
 import { digestOf, hexId, manifestRequest, recordId, request, startMs } from './session-facts.ts'
-
-export type Random = { next(): number; below(limit: number): number }
-
-/** Mulberry32. */
-export function createRandom(seed: number): Random {
-  let state = seed >>> 0
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-  return { next, below: (limit) => Math.floor(next() * limit) }
-}
 
 export type StormFact = { event: RequestEvent; endMs: number; node: 'a' | 'b' }
 

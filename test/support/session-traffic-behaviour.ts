@@ -10,8 +10,8 @@ import { createRebuild } from '../../src/sessionizer/rebuild.ts'
 import { createSessionLoop } from '../../src/sessionizer/session-loop.ts'
 import type { SessionStore } from '../../src/sessionizer/store.ts'
 import { needsManifests, summarise } from '../../src/sessionizer/summarise.ts'
+import { createRandom, type Random } from './random.ts'
 import { type OpenStore, rules } from './session-store-behaviour.ts'
-import { createRandom, type Random } from './session-storm.ts'
 
 const log = { info() {}, warn() {}, error() {} }
 const nodes = ['node 0', 'node 1']

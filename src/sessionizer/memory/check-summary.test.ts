@@ -2,9 +2,9 @@
  * One summary for each client, repository, tag and day, the same in whatever order and however often checks come.
  */
 import { expect, test } from 'vitest'
+import { createRandom } from '../../../test/support/random.ts'
 import { samplePackageEvent } from '../../../test/support/sample-events.ts'
 import { schemaErrors } from '../../../test/support/schema-validation.ts'
-import { createRandom } from '../../../test/support/session-storm.ts'
 import type { PackageEvent } from '../../record/events.ts'
 import { createGraph, digestOf, parseFacts, run, startMs } from '../pull/session.fixture.ts'
 import { createCheckSummaries } from './check-summary.ts'

@@ -2,7 +2,7 @@
  * What a digest was called at a time, whatever the order in which sightings came and however often they were thinned.
  */
 import { expect, test } from 'vitest'
-import { createRandom } from '../../../test/support/session-storm.ts'
+import { createRandom } from '../../../test/support/random.ts'
 import { createGraph, digestOf, parseFact, parseFacts, run } from '../pull/session.fixture.ts'
 import { createTagHistory, sightingOf, type TagSighting } from './tag-history.ts'
 

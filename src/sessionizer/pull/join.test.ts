@@ -1,27 +1,9 @@
 /**
  * Which requests are one pull, which are two, and what becomes of refusals.
  */
-import { expect, test } from 'vitest'
-import type { PackageEvent } from '../../record/events.ts'
-import type { Graph } from '../types.ts'
-import {
-  createGraph,
-  createImageGraph,
-  digestOf,
-  parseFacts,
-  run,
-  type SessionSpec,
-  sizeOf,
-} from './session.fixture.ts'
-
-type Expected = Partial<Record<keyof PackageEvent, unknown>>
-type Case = { name: string; log: string[]; graph?: Graph; spec?: SessionSpec; expect: Expected[] }
-
-const image = createImageGraph()
-const root = ['0.0 HEAD manifests/t', '0.1 GET manifests/I', '0.2 GET manifests/M']
-const blobs = ['0.3 GET blobs/C', '0.4 GET blobs/L1', '0.5 GET blobs/L2', '0.6 GET blobs/L3']
-const whole = { type: 'pull', kind: 'full', tag: 't', digest: digestOf('I') }
-const size = (...names: string[]) => names.reduce((sum, name) => sum + sizeOf(name), 0)
+import { expect } from 'vitest'
+import { blobs, type Case, root, testCases, totalSize, whole } from './case.fixture.ts'
+import { createGraph, digestOf } from './session.fixture.ts'
 
 const roots: Case[] = [
   {
@@ -160,8 +142,8 @@ const roots: Case[] = [
         tag: 't',
         digest: digestOf('I'),
         manifest_gets: 3,
-        bytes_unique: size('I', 'M', 'C'),
-        bytes_expected: size('I', 'M', 'C'),
+        bytes_unique: totalSize('I', 'M', 'C'),
+        bytes_expected: totalSize('I', 'M', 'C'),
       },
     ],
   },
@@ -178,8 +160,8 @@ const roots: Case[] = [
       '4.0 GET blobs/L1 range=2000- sent=3000/5000',
     ],
     expect: [
-      { kind: 'incremental', bytes_sent: size('I', 'M') + 5000 },
-      { kind: 'incremental', bytes_sent: size('I', 'M') + 5000 },
+      { kind: 'incremental', bytes_sent: totalSize('I', 'M') + 5000 },
+      { kind: 'incremental', bytes_sent: totalSize('I', 'M') + 5000 },
     ],
   },
   {
@@ -272,14 +254,4 @@ const refusals: Case[] = [
   },
 ]
 
-for (const [group, table] of Object.entries({ roots, refusals })) {
-  for (const row of table) {
-    test(`${group}: ${row.name}`, () => {
-      const { finished, remaining } = run(parseFacts(row.log, row.spec), row.graph ?? image)
-      expect(finished.map(({ event }) => event)).toEqual(
-        row.expect.map((one) => expect.objectContaining(one)),
-      )
-      expect(remaining).toEqual([])
-    })
-  }
-}
+testCases({ roots, refusals })

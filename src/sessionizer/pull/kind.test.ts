@@ -1,28 +1,11 @@
 /**
  * What kind a pull was and what its fields count, by what was attached, how it was transferred, what artifact it is.
  */
-import { expect, test } from 'vitest'
-import type { PackageEvent } from '../../record/events.ts'
-import type { Graph } from '../types.ts'
-import {
-  createGraph,
-  createImageGraph,
-  digestOf,
-  parseFacts,
-  run,
-  type SessionSpec,
-  sizeOf,
-} from './session.fixture.ts'
+import { expect } from 'vitest'
+import { blobs, type Case, root, testCases, totalSize, whole } from './case.fixture.ts'
+import { createGraph, digestOf } from './session.fixture.ts'
 
-type Expected = Partial<Record<keyof PackageEvent, unknown>>
-type Case = { name: string; log: string[]; graph?: Graph; spec?: SessionSpec; expect: Expected[] }
-
-const image = createImageGraph()
-const root = ['0.0 HEAD manifests/t', '0.1 GET manifests/I', '0.2 GET manifests/M']
-const blobs = ['0.3 GET blobs/C', '0.4 GET blobs/L1', '0.5 GET blobs/L2', '0.6 GET blobs/L3']
-const whole = { type: 'pull', kind: 'full', tag: 't', digest: digestOf('I') }
 const single = createGraph({ M: { config: 'C', layers: ['L1'] } })
-const size = (...names: string[]) => names.reduce((sum, name) => sum + sizeOf(name), 0)
 
 const attachments: Case[] = [
   {
@@ -42,8 +25,8 @@ const attachments: Case[] = [
         layers_requested: 3,
         layers_total: 3,
         blob_gets: 5,
-        bytes_unique: size('I', 'M', 'A', 'A.config', 'C', 'L1', 'L2', 'L3'),
-        bytes_expected: size('I', 'M', 'A', 'A.config', 'C', 'L1', 'L2', 'L3'),
+        bytes_unique: totalSize('I', 'M', 'A', 'A.config', 'C', 'L1', 'L2', 'L3'),
+        bytes_expected: totalSize('I', 'M', 'A', 'A.config', 'C', 'L1', 'L2', 'L3'),
         counts: expect.objectContaining({ hub_pulls: 1 }),
       },
     ],
@@ -114,8 +97,8 @@ const transfers: Case[] = [
         ...whole,
         digest: digestOf('M'),
         resumed: false,
-        bytes_sent: size('M', 'C') + 3300,
-        bytes_unique: size('M', 'C') + 3000,
+        bytes_sent: totalSize('M', 'C') + 3300,
+        bytes_unique: totalSize('M', 'C') + 3000,
         layers_requested: 1,
         blob_gets: 4,
       },
@@ -134,7 +117,7 @@ const transfers: Case[] = [
       '0.5 GET blobs/L1 range=3000- sent=50/10000',
       '0.6 GET blobs/L1 range=5000- sent=50/10000',
     ],
-    expect: [{ kind: 'lazy', resumed: false, bytes_unique: size('M', 'C') + 1100 }],
+    expect: [{ kind: 'lazy', resumed: false, bytes_unique: totalSize('M', 'C') + 1100 }],
   },
   {
     name: 'two reads here and there are too few to be lazy',
@@ -187,8 +170,8 @@ const transfers: Case[] = [
       {
         ...whole,
         bytes_basis: 'mixed',
-        bytes_expected: size('I', 'M', 'C', 'L1', 'L2', 'L3'),
-        bytes_unique: size('I', 'M', 'C'),
+        bytes_expected: totalSize('I', 'M', 'C', 'L1', 'L2', 'L3'),
+        bytes_unique: totalSize('I', 'M', 'C'),
         blob_gets: 4,
       },
     ],
@@ -196,13 +179,13 @@ const transfers: Case[] = [
   {
     name: 'a link that expired is asked for again: counted once (10.3-12)',
     log: [...root, '0.3 GET blobs/C 307', '0.4 GET blobs/L1 307', '20 GET blobs/L1 307'],
-    expect: [{ kind: 'incremental', layers_requested: 1, bytes_expected: size('I', 'M', 'C', 'L1') }],
+    expect: [{ kind: 'incremental', layers_requested: 1, bytes_expected: totalSize('I', 'M', 'C', 'L1') }],
   },
   {
     name: 'a cache that fetches each blob twice',
     spec: { tool: 'harbor' },
     log: [...root, ...blobs, ...blobs],
-    expect: [{ ...whole, layers_requested: 3, bytes_unique: size('I', 'M', 'C', 'L1', 'L2', 'L3') }],
+    expect: [{ ...whole, layers_requested: 3, bytes_unique: totalSize('I', 'M', 'C', 'L1', 'L2', 'L3') }],
   },
 ]
 
@@ -266,19 +249,9 @@ const artifacts: Case[] = [
     name: 'the platform by its blobs, when the client had the manifests',
     log: ['0 HEAD manifests/t', '0.1 GET blobs/L2.2'],
     expect: [
-      { kind: 'incremental', platform: 'linux/arm64/v8', layers_total: 3, bytes_expected: size('L2.2') },
+      { kind: 'incremental', platform: 'linux/arm64/v8', layers_total: 3, bytes_expected: totalSize('L2.2') },
     ],
   },
 ]
 
-for (const [group, table] of Object.entries({ attachments, transfers, artifacts })) {
-  for (const row of table) {
-    test(`${group}: ${row.name}`, () => {
-      const { finished, remaining } = run(parseFacts(row.log, row.spec), row.graph ?? image)
-      expect(finished.map(({ event }) => event)).toEqual(
-        row.expect.map((one) => expect.objectContaining(one)),
-      )
-      expect(remaining).toEqual([])
-    })
-  }
-}
+testCases({ attachments, transfers, artifacts })

@@ -2,7 +2,7 @@
  * Many machines behind one address without tokens are one session: as many pulls come out of it as went in.
  */
 import { expect, test } from 'vitest'
-import { createRandom, type Random } from '../../../test/support/session-storm.ts'
+import { createRandom, type Random } from '../../../test/support/random.ts'
 import type { Client } from '../../record/events.ts'
 import { createImageGraph, parseFacts, run } from './session.fixture.ts'
 

@@ -2,7 +2,7 @@
  * Random sessions of few names, so that requests meet: images that share layers, indexes in indexes, signatures;
  * refusals, ranges, cuts, heartbeats; one client, one token, or several.
  */
-import { createRandom, type Random } from '../../../test/support/session-storm.ts'
+import { createRandom, type Random } from '../../../test/support/random.ts'
 import type { Fact, Graph } from '../types.ts'
 import { createGraph, type ManifestSpec, parseFact } from './session.fixture.ts'
 

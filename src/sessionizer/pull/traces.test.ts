@@ -3,6 +3,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import type { Expectation } from '../../../test/support/client-traces.ts'
+import { sharedData } from '../../../test/support/shared-data.ts'
 import type { PackageEvent } from '../../record/events.ts'
 import type { Fact, Graph } from '../types.ts'
 import {
@@ -15,15 +17,6 @@ import {
 } from './session.fixture.ts'
 
 type Step = { m: string; p: string; s: number; par?: number; token?: number }
-/** As data/README.md says of `expect`. */
-type Expectation = {
-  sessions: number
-  countsAsPull?: boolean
-  platformDigest?: string
-  reason?: string
-  tagNot?: string
-  platformNot?: string
-} & Record<'kind' | 'tag' | 'digest' | 'platform' | 'artifact', string | null | undefined>
 type Trace = {
   id: string
   mode?: string
@@ -34,8 +27,7 @@ type Trace = {
 }
 
 function readTraces(file: string): Trace[] {
-  const url = new URL(`../../../../shared/data/${file}`, import.meta.url)
-  return (JSON.parse(readFileSync(url, 'utf8')) as { traces: Trace[] }).traces
+  return (JSON.parse(readFileSync(sharedData(file), 'utf8')) as { traces: Trace[] }).traces
 }
 
 const tools: [RegExp, string][] = [

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Domain, Upstream } from './config/types.ts'
-import { growTables, tablesOf } from './growing-tables.ts'
+import { growTables, tablesOf } from './stable-indexes.ts'
 
 const upstream = (host: string, password?: string): Upstream => ({
   origin: `https://${host}`,
