@@ -25,9 +25,6 @@ async function front(options: Partial<FrontOptions> = {}): Promise<TestFront> {
   return started
 }
 
-/** Those of requests that ended; slow ones leave heartbeats before. */
-const endedIn = ({ records }: TestFront) => records.filter(({ kind }) => kind === 'request')
-
 beforeAll(async () => {
   upstream = await startFaultUpstream()
 })
@@ -87,7 +84,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     const { closed, statuses, tookMs } = await speak(slow.port, get(target), { timeoutMs: 80_000 })
     expect([closed, statuses]).toEqual([true, [200]])
     expect(tookMs).toBeLessThan(75_000)
-    expect(endedIn(slow)[0]).toMatchObject({ aborted: true, bytesSent: 500 })
+    expect(slow.records[0]).toMatchObject({ aborted: true, bytesSent: 500 })
     gate.release()
   })
 
@@ -170,8 +167,8 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     const target = `/v2/cut${rate}/blobs/${blob}`
     upstream.answer(target, { body: large })
     void readSlowly(slow.port, target, rate * 1000, Number.POSITIVE_INFINITY)
-    await vi.waitFor(() => expect(endedIn(slow)).toHaveLength(1), { timeout: 60_000, interval: 100 })
-    const [record] = endedIn(slow)
+    await vi.waitFor(() => expect(slow.records).toHaveLength(1), { timeout: 60_000, interval: 100 })
+    const [record] = slow.records
     expect(record).toMatchObject({ status: 200, aborted: true })
     expect(record?.bytesSent).toBeGreaterThan(0)
     expect(record?.bytesSent).toBeLessThan(64 * mebi)
@@ -184,7 +181,7 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
     const target = `/v2/unread/blobs/${blob}`
     upstream.answer(target, { body: large.subarray(0, 1000) })
     const socket = connect(slow.port, '127.0.0.1', () => socket.write(get(target)))
-    await vi.waitFor(() => expect(endedIn(slow)).toHaveLength(1), { timeout: 10_000 })
+    await vi.waitFor(() => expect(slow.records).toHaveLength(1), { timeout: 10_000 })
     expect(slow.proxy.active()).toBe(0)
     socket.destroy()
   })
@@ -329,8 +326,8 @@ describe.concurrent('slow peers, all at once as they take real time', () => {
       upstream.answer(target, { body: large, breakAt: { bytes: 40 * mebi, how } })
       const socket = connect(slow.port, '127.0.0.1', () => socket.write(get(target)))
       socket.on('error', () => undefined)
-      await vi.waitFor(() => expect(endedIn(slow)).toHaveLength(1), { timeout: 60_000, interval: 100 })
-      expect(endedIn(slow)[0]).toMatchObject({ status: 200, aborted: true })
+      await vi.waitFor(() => expect(slow.records).toHaveLength(1), { timeout: 60_000, interval: 100 })
+      expect(slow.records[0]).toMatchObject({ status: 200, aborted: true })
       expect(slow.proxy.active()).toBe(0)
       socket.destroy()
     },

@@ -14,7 +14,10 @@ import { freePort } from './processes.ts'
 export type TestFront = {
   url: string
   port: number
+  /** Of requests that have ended. */
   records: WaybillRecord[]
+  /** Of those under way. */
+  heartbeats: WaybillRecord[]
   manifests: ManifestNotice[]
   upstreamErrors: UpstreamErrorReason[]
   /** Index of the upstream, and status, of each answer of an upstream. */
@@ -76,6 +79,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
   const { createProxy } = await import('../../src/proxy/proxy.ts')
   const port = await freePort()
   const records: WaybillRecord[] = []
+  const heartbeats: WaybillRecord[] = []
   const manifests: ManifestNotice[] = []
   const upstreamErrors: UpstreamErrorReason[] = []
   const rateLimits: number[] = []
@@ -171,7 +175,8 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
       nextSequence: () => sequence++,
       tell() {},
       write: (record) => {
-        records.push({ ...record, address: record.address.slice() })
+        const list = record.kind === 'heartbeat' ? heartbeats : records
+        list.push({ ...record, address: record.address.slice() })
         return true
       },
     },
@@ -194,6 +199,7 @@ export async function startFront(options: FrontOptions): Promise<TestFront> {
     url,
     port,
     records,
+    heartbeats,
     manifests,
     upstreamErrors,
     rateLimits,
