@@ -23,13 +23,17 @@ export function addJoins(sql: SessionSql, { joinKey, entries, blobs }: JoinEntri
       sql.run('putJoin', joinKey, kind, sessionId, digest, time, now + undecidedMs)
     sql.run('beginRenewal', joinKey, sessionId, time)
   }
+  // SQLite counts row by row, so once for all of a batch.
+  let renewals: number | null = null
   for (const { sessionId, digest, time } of blobs) {
-    const known = sql.get('renewal', joinKey, sessionId)
-    if (known === undefined) {
+    if (sql.get('renewal', joinKey, sessionId) === undefined) {
       const isBegun =
         sql.get('joined', joinKey, mark, sessionId) !== undefined ||
         sql.get('began', joinKey, sessionId, time) !== undefined
-      if (isBegun || countOf(sql.get('countRenewals', joinKey), 'count') >= maxRenewals) continue
+      if (isBegun) continue
+      renewals ??= countOf(sql.get('countRenewals', joinKey), 'count')
+      if (renewals >= maxRenewals) continue
+      renewals++
     }
     sql.run('putRenewal', joinKey, sessionId, digest, time, now + renewalLifeMs)
   }
