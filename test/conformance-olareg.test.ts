@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ConfiguredWaybill, startConfigured } from './support/domains.ts'
-import { findGo } from './support/go.ts'
+import { findGo, goMissing } from './support/go.ts'
 import { type Answer, fetchToken, send } from './support/http-client.ts'
 import { type Olareg, startOlareg } from './support/olareg.ts'
 import { digestOf, type Pushed, pushBlob, pushManifest } from './support/push.ts'
@@ -47,7 +47,11 @@ async function readPages<Body>(path: string): Promise<Body[]> {
   return pages
 }
 
-describe.skipIf(findGo() === null)('olareg behind a renamed route, with tokens', () => {
+const go = findGo()
+// The reason stands where the report names what was not run.
+const name = go === null ? `not run, as ${goMissing}` : 'olareg behind a renamed route, with tokens'
+
+describe.skipIf(go === null)(name, () => {
   beforeAll(async () => {
     registry = await startOlareg()
     const empty = await pushBlob(registry.url, inner, Buffer.from('{}'))
